@@ -1,0 +1,243 @@
+"""What stands on disk stands whole: write aside, flush, seal with a manifest, rename.
+
+An artifact is a directory with a ``metadata.json`` that says what it is, how it was made, and the size
+and SHA-256 of every file beside it. A process that dies leaves only a hidden ``.NAME.partial`` behind,
+which the next one that writes the same artifact removes.
+"""
+
+import fcntl
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from ance_plugin.errors import ArtifactError, MismatchError
+
+METADATA = "metadata.json"
+FORMAT_VERSION = 1
+
+
+@contextmanager
+def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a hidden directory to fill; it takes its name only if the block ends without an error.
+
+    Args:
+        path: Where the directory will stand.
+        overwrite: Replace what stands there; otherwise a directory that exists is an error.
+
+    Yields:
+        The directory to write into.
+
+    Raises:
+        ArtifactError: ``path`` exists already, or another process is writing it.
+    """
+    refuse_existing(path, overwrite=overwrite)
+    with claim(path):
+        staging = partial_path(path)
+        _remove(staging)
+        staging.mkdir()
+        try:
+            yield staging
+            publish_directory(staging, path)
+        except BaseException:
+            _remove(staging)
+            raise
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[TextIO]:
+    """Yield a text file (UTF-8, gzip if the name ends in .gz) that replaces ``path`` when done."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with claim(path):
+        staging = partial_path(path)
+        try:
+            with staging.open("wb") as raw:
+                packed = gzip.GzipFile("", "wb", 6, raw, mtime=0) if path.suffix == ".gz" else raw
+                with io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text:
+                    yield text
+                    text.flush()
+                    if packed is not raw:
+                        packed.close()
+                    raw.flush()
+                    os.fsync(raw.fileno())
+            staging.replace(path)
+            _flush(path.parent)
+        except BaseException:
+            _remove(staging)
+            raise
+
+
+@contextmanager
+def claim(path: Path) -> Iterator[None]:
+    """Hold the right to write ``path``; it ends with the process, however that ends.
+
+    Raises:
+        ArtifactError: Another process holds it; the message has its pid and host.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    with lock.open("a+", encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            handle.seek(0)
+            raise ArtifactError(
+                f"{path}: is being written by {handle.read() or 'a process'}"
+            ) from err
+        if not lock.exists() or not lock.samefile(handle.fileno()):
+            raise ArtifactError(f"{path}: another process has just finished writing it; run again")
+        handle.truncate(0)
+        handle.write(f"process {os.getpid()} on {socket.gethostname()}")
+        handle.flush()
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def partial_path(path: Path) -> Path:
+    """Name the hidden place where an artifact grows before it takes its name."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Raise ArtifactError where ``path`` exists and may not be replaced."""
+    if path.exists() and not overwrite:
+        raise ArtifactError(f"{path}: exists already; name another --output or give --overwrite")
+
+
+def publish_directory(staging: Path, path: Path) -> None:
+    """Flush a finished directory to the disk and give it its name, in place of an older one."""
+    for file in staging.rglob("*"):
+        _flush(file)
+    _flush(staging)
+    if path.is_dir() and not path.is_symlink():
+        retired = path.with_name(f".{path.name}.retired")
+        _remove(retired)
+        path.rename(retired)
+        staging.rename(path)
+        _remove(retired)
+    else:
+        path.unlink(missing_ok=True)
+        staging.rename(path)
+    _flush(path.parent)
+
+
+def seal(directory: Path, kind: str, content: Mapping[str, Any]) -> None:
+    """Write ``metadata.json``: what this is, how it was made, and every file's size and SHA-256."""
+    files = {
+        str(file.relative_to(directory)): {
+            "size_bytes": file.stat().st_size,
+            "sha256": sha256_file(file),
+        }
+        for file in sorted(directory.rglob("*"))
+        if file.is_file() and file.name != METADATA
+    }
+    metadata = {"kind": kind, "format_version": FORMAT_VERSION, **content, "files": files}
+    write_json(directory / METADATA, metadata)
+
+
+def open_sealed(directory: Path, kind: str) -> dict[str, Any]:
+    """Read an artifact's metadata after checking that it is whole (names and sizes of its files).
+
+    Raises:
+        FileNotFoundError: There is no such directory.
+        ArtifactError: It is unfinished, damaged, of another kind, or from a newer version.
+    """
+    if not directory.is_dir():
+        raise FileNotFoundError(f"{directory}: no such directory{_hint_unfinished(directory)}")
+    if not (directory / METADATA).is_file():
+        raise ArtifactError(
+            f"{directory}: has no {METADATA}; it is not a {kind} made by ance-plugin"
+        )
+    metadata = read_json(directory / METADATA)
+    if metadata.get("kind") != kind:
+        raise ArtifactError(f"{directory}: is a {metadata.get('kind')}, expected a {kind}")
+    if metadata.get("format_version", 0) > FORMAT_VERSION:
+        raise ArtifactError(
+            f"{directory}: has format version {metadata['format_version']}, this ance-plugin reads "
+            f"up to {FORMAT_VERSION}; upgrade it"
+        )
+    for name, expected in metadata["files"].items():
+        file = directory / name
+        size = file.stat().st_size if file.is_file() else None
+        if size != expected["size_bytes"]:
+            found = "is missing" if size is None else f"has {size} bytes"
+            raise ArtifactError(
+                f"{file}: {found}, expected {expected['size_bytes']} bytes; make the {kind} again"
+            )
+    return metadata
+
+
+def verify(directory: Path, kind: str) -> dict[str, Any]:
+    """Read an artifact's metadata after checking the SHA-256 of each of its files."""
+    metadata = open_sealed(directory, kind)
+    for name, expected in metadata["files"].items():
+        if sha256_file(directory / name) != expected["sha256"]:
+            raise ArtifactError(f"{directory / name}: content has changed; make the {kind} again")
+    return metadata
+
+
+def require_equal(found: Mapping[str, Any], expected: Mapping[str, Any], *, what: str) -> None:
+    """Raise MismatchError naming the first setting in which two artifacts differ."""
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            raise MismatchError(
+                f"{what}: {name} is {expected.get(name)!r} there but {found.get(name)!r} here"
+            )
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON for people: two spaces, UTF-8, a last newline; whole or not at all."""
+    with new_file(path) as file:
+        json.dump(content, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ArtifactError: The file is not a JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as err:
+        raise ArtifactError(f"{path}: is not valid JSON ({err})") from err
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{path}: expected a JSON object")
+    return content
+
+
+def sha256_file(path: Path) -> str:
+    """Hash a file's content without holding it in memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hint_unfinished(path: Path) -> str:
+    if partial_path(path).exists():
+        return f"; {partial_path(path)} is unfinished, run the command that writes it again"
+    return ""
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

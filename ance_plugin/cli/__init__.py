@@ -1,0 +1,1 @@
+"""Flags declared once, errors turned into one line and an exit code."""

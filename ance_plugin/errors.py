@@ -1,0 +1,41 @@
+"""The errors a caller may want to catch.
+
+AnceError
+ ├─ FormatError     a file is not what it should be; names file and line
+ ├─ ArtifactError   a directory of ours is missing, damaged, unfinished or in use
+ ├─ MismatchError   two artifacts that do not belong together
+ ├─ LeakError       parameters applied to the topics they were tuned on
+ └─ JavaError       no usable Java
+
+A caller's plain mistake (an argument out of range, a file that is not there) is a ``ValueError`` or
+``FileNotFoundError``, as everywhere in Python.
+"""
+
+
+class AnceError(Exception):
+    """Base of every error this package defines."""
+
+
+class FormatError(AnceError, ValueError):
+    """A file does not have the format it should have."""
+
+    @classmethod
+    def at(cls, path: object, line: int, problem: str) -> "FormatError":
+        """Name the place the way compilers do: ``path:line: problem``."""
+        return cls(f"{path}:{line}: {problem}")
+
+
+class ArtifactError(AnceError):
+    """An artifact is missing, damaged, unfinished or held by another process."""
+
+
+class MismatchError(AnceError, ValueError):
+    """Two artifacts that do not belong together, such as an index and another encoder."""
+
+
+class LeakError(AnceError, ValueError):
+    """Parameters would be applied to topics they were tuned on."""
+
+
+class JavaError(AnceError):
+    """No usable Java runtime, or the JVM could not start."""

@@ -1,0 +1,1 @@
+"""Bytes to records and back: collections, topics, qrels, runs and vectors, each in its own module."""

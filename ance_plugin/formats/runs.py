@@ -1,0 +1,93 @@
+"""Run files: TREC (``qid Q0 docid rank score tag``) and MS MARCO (``qid<TAB>docid<TAB>rank``)."""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from ance_plugin.artifacts import new_file, write_json
+from ance_plugin.errors import FormatError
+from ance_plugin.formats.lines import read_lines
+from ance_plugin.ranking import order
+from ance_plugin.records import Hit, Run
+
+type RunFormat = Literal["trec", "msmarco"]
+
+
+def read_run(path: Path) -> Run:
+    """Read a TREC run, plain or gzipped; hits are ordered by score, the rank column is ignored.
+
+    Returns:
+        qid -> hits in the order of ``ranking``; topics in the order of their first line.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        FormatError: A line has other than six columns, a score that is no finite number, or a
+            docid that its topic has already.
+    """
+    scores: dict[str, dict[str, float]] = {}
+    for number, line in read_lines(path):
+        columns = line.split()
+        if not columns:
+            continue
+        if len(columns) != 6:
+            problem = f'expected "qid Q0 docid rank score tag", found {len(columns)} columns'
+            raise FormatError.at(path, number, problem)
+        qid, _, docid, _, score, _ = columns
+        hits = scores.setdefault(qid, {})
+        if docid in hits:
+            raise FormatError.at(path, number, f"topic {qid} has document {docid} twice")
+        hits[docid] = _parse_score(score, path, number)
+    return {qid: order(Hit(*pair) for pair in hits.items()) for qid, hits in scores.items()}
+
+
+def read_tag(path: Path) -> str:
+    """Read the tag (last column) of a run's first line; a run without lines is named by its file."""
+    for _, line in read_lines(path):
+        columns = line.split()
+        if columns:
+            return columns[-1]
+    return path.name.removesuffix(".gz").removesuffix(".trec")
+
+
+def write_run(path: Path, run: Run, *, tag: str, output_format: RunFormat = "trec") -> None:
+    """Write a run file; it appears whole or not at all.
+
+    A topic without hits has no line, as the format has none for it.
+
+    Raises:
+        ValueError: ``tag`` is empty or holds white space.
+    """
+    if tag.split() != [tag]:
+        raise ValueError(f"tag {tag!r} must be one word: it is a column of the run")
+    with new_file(path) as file:
+        for qid, hits in run.items():
+            file.writelines(_format_hits(qid, hits, tag, output_format))
+
+
+def manifest_path(path: Path) -> Path:
+    """Name the JSON file beside a run that says how the run was made."""
+    return path.with_name(f"{path.name}.json")
+
+
+def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
+    """Write the JSON file beside a run; ``content`` must hold everything needed to make it again."""
+    write_json(manifest_path(path), content)
+
+
+def _format_hits(qid: str, hits: list[Hit], tag: str, output_format: RunFormat) -> Iterator[str]:
+    for position, (docid, score) in enumerate(hits, start=1):
+        if output_format == "msmarco":
+            yield f"{qid}\t{docid}\t{position}\n"
+        else:
+            yield f"{qid} Q0 {docid} {position} {score!r} {tag}\n"
+
+
+def _parse_score(text: str, path: Path, number: int) -> float:
+    try:
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise FormatError.at(path, number, f"score must be a finite number, found {text!r}")
+    return score
