@@ -1,8 +1,8 @@
 """What stands on disk stands whole: write aside, flush, seal with a manifest, rename.
 
-An artifact is a directory with a ``metadata.json`` that says what it is, how it was made, and the size
-and SHA-256 of every file beside it. A process that dies leaves only a hidden ``.NAME.partial`` behind,
-which the next one that writes the same artifact removes.
+An artifact is a directory with a ``metadata.json`` that says what it is, how it was made, and the
+size and SHA-256 of every file beside it. A process that dies leaves only a hidden ``.NAME.partial``
+behind, which the next one that writes the same artifact removes.
 """
 
 import fcntl
@@ -68,7 +68,7 @@ def new_file(path: Path) -> Iterator[TextIO]:
                     raw.flush()
                     os.fsync(raw.fileno())
             staging.replace(path)
-            _flush(path.parent)
+            flush(path.parent)
         except BaseException:
             _remove(staging)
             raise
@@ -91,7 +91,7 @@ def claim(path: Path) -> Iterator[None]:
             raise ArtifactError(
                 f"{path}: is being written by {handle.read() or 'a process'}"
             ) from err
-        if not lock.exists() or not lock.samefile(handle.fileno()):
+        if not lock.exists() or not os.path.samestat(lock.stat(), os.fstat(handle.fileno())):
             raise ArtifactError(f"{path}: another process has just finished writing it; run again")
         handle.truncate(0)
         handle.write(f"process {os.getpid()} on {socket.gethostname()}")
@@ -116,8 +116,8 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
 def publish_directory(staging: Path, path: Path) -> None:
     """Flush a finished directory to the disk and give it its name, in place of an older one."""
     for file in staging.rglob("*"):
-        _flush(file)
-    _flush(staging)
+        flush(file)
+    flush(staging)
     if path.is_dir() and not path.is_symlink():
         retired = path.with_name(f".{path.name}.retired")
         _remove(retired)
@@ -127,7 +127,7 @@ def publish_directory(staging: Path, path: Path) -> None:
     else:
         path.unlink(missing_ok=True)
         staging.rename(path)
-    _flush(path.parent)
+    flush(path.parent)
 
 
 def seal(directory: Path, kind: str, content: Mapping[str, Any]) -> None:
@@ -235,7 +235,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Force a file, or the names in a directory, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,0 +1,1 @@
+"""Judge runs: measures, tests against a baseline, and the report."""

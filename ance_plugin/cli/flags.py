@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 
 def new_parser(prog: str, description: str) -> argparse.ArgumentParser:
@@ -74,3 +75,50 @@ def add_run_output(parser: argparse.ArgumentParser) -> None:
         help="trec: qid Q0 docid rank score tag; msmarco: qid docid rank (default: %(default)s)",
     )
     parser.add_argument("--tag", help="last column of a TREC run (default: names the method)")
+
+
+def add_encoder(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
+    """Add what says which encoder, where it computes, and which of its settings to replace."""
+    add = parser.add_argument
+    default = "" if is_required else " (default: the one that made the index)"
+    add(
+        "--encoder",
+        required=is_required,
+        metavar="E",
+        help=f"checkpoint folder, or name on the model hub{default}",
+    )
+    add("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    add(
+        "--precision",
+        choices=["fp32", "bf16", "fp16"],
+        help="of the body (default: bf16 where the device has instructions for it, else fp32)",
+    )
+    add(
+        "--batch-size",
+        type=positive_int,
+        default=256,
+        metavar="N",
+        help="texts a batch at most; long texts go in smaller ones (default: %(default)s)",
+    )
+    settings = parser.add_argument_group("settings to use in place of the checkpoint's own")
+    add = settings.add_argument
+    add("--max-length", type=positive_int, metavar="N", help="tokens a document is cut to")
+    add("--max-query-length", type=positive_int, metavar="N", help="tokens a query is cut to")
+    add("--pooling", choices=["cls", "mean"], help="how token states become one vector")
+    add("--template", metavar="TEXT", help='how a document is joined (default: "{title} {text}")')
+    flag = argparse.BooleanOptionalAction
+    add("--l2-norm", action=flag, help="bring vectors to length one")
+    add("--lowercase", action=flag, help="lower-case texts before the tokenizer sees them")
+
+
+def read_overrides(args: argparse.Namespace) -> dict[str, Any]:
+    """Collect the encoder settings that were given, by their names in ``EncoderSettings``."""
+    given = {
+        "max_document_tokens": args.max_length,
+        "max_query_tokens": args.max_query_length,
+        "pooling": args.pooling,
+        "template": args.template,
+        "is_normalized": args.l2_norm,
+        "is_lowercased": args.lowercase,
+    }
+    return {name: value for name, value in given.items() if value is not None}

@@ -10,7 +10,12 @@ from ance_plugin.errors import AnceError
 logger = logging.getLogger(__name__)
 
 EXIT_FAILED = 1
+EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+
+
+class UsageError(Exception):
+    """Flags that contradict each other, found after parsing; the command ends with exit code 2."""
 
 
 def run(
@@ -33,6 +38,10 @@ def run(
     configure_logging(is_verbose=args.verbose)
     try:
         return start(args) or 0
+    except UsageError as err:
+        parser.print_usage(sys.stderr)
+        sys.stderr.write(f"{parser.prog}: error: {err}\n")
+        return EXIT_USAGE
     except (AnceError, ValueError, OSError) as err:
         logger.debug("the error came from here", exc_info=err)
         sys.stderr.write(f"{parser.prog}: error: {err}\n")

@@ -1,1 +1,1 @@
-"""Bytes to records and back: collections, topics, qrels, runs and vectors, each in its own module."""
+"""Bytes to records and back: a module each for collections, topics, qrels, runs, vectors."""

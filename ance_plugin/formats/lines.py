@@ -23,7 +23,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     with path.open("rb") as raw:
         data = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
         try:
-            for number, line in enumerate(io.BufferedReader(data), start=1):  # type: ignore[type-var]
+            for number, line in enumerate(io.BufferedReader(data), start=1):
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                 yield number, text.removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError as err:

@@ -42,7 +42,7 @@ def read_run(path: Path) -> Run:
 
 
 def read_tag(path: Path) -> str:
-    """Read the tag (last column) of a run's first line; a run without lines is named by its file."""
+    """Read the tag (last column) of a run's first line; an empty run is named by its file."""
     for _, line in read_lines(path):
         columns = line.split()
         if columns:
@@ -71,7 +71,7 @@ def manifest_path(path: Path) -> Path:
 
 
 def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
-    """Write the JSON file beside a run; ``content`` must hold everything needed to make it again."""
+    """Write the JSON file beside a run; ``content`` is everything needed to make it again."""
     write_json(manifest_path(path), content)
 
 

@@ -1,0 +1,234 @@
+"""The search command: which searcher the flags ask for, and the run it writes."""
+
+import argparse
+import logging
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ance_plugin.cli.flags import (
+    add_encoder,
+    add_run_output,
+    add_topics,
+    positive_int,
+    read_overrides,
+)
+from ance_plugin.cli.run import UsageError
+from ance_plugin.fusion.flags import add_method_flags, read_params
+from ance_plugin.fusion.methods import FusionParams
+
+if TYPE_CHECKING:
+    from ance_plugin.fusion.tuned import Tuned
+    from ance_plugin.records import Run, Topic
+    from ance_plugin.search.bm25 import Bm25Searcher
+    from ance_plugin.search.dense import DenseSearcher
+
+logger = logging.getLogger(__name__)
+
+_DENSE_ONLY = ("encoder", "ef_search", "nprobe")
+_SPARSE_ONLY = ("k1", "b")
+
+
+def add_search_flags(parser: argparse.ArgumentParser) -> None:
+    """Add every flag of the search command."""
+    add_topics(parser)
+    add = parser.add_argument
+    add("--index", type=Path, metavar="DIR", help="dense index folder")
+    add("--sparse-index", type=Path, metavar="DIR", help="Lucene index folder")
+    add_run_output(parser)
+    add("--hits", type=positive_int, default=1000, metavar="N", help="hits a topic (default: 1000)")
+    add("--threads", type=positive_int, default=2, metavar="N", help="search threads (default: 2)")
+    add("--ef-search", type=positive_int, metavar="N", help="HNSW's breadth (default: FAISS's)")
+    add("--nprobe", type=positive_int, metavar="N", help="IVF's lists to visit (default: FAISS's)")
+    add("--k1", type=float, metavar="X", help="BM25's term saturation (default: 0.9)")
+    add("--b", type=float, metavar="X", help="BM25's length normalisation (default: 0.4)")
+    add("--max-passage", action="store_true", help="give a document its best passage's score")
+    add(
+        "--max-passage-hits",
+        type=positive_int,
+        default=100,
+        metavar="N",
+        help="documents kept a topic with --max-passage (default: %(default)s)",
+    )
+    add(
+        "--max-passage-delimiter",
+        default="#",
+        metavar="TEXT",
+        help="between document and passage in a docid (default: %(default)s)",
+    )
+    add_encoder(parser, is_required=False)
+    _add_fusion_flags(parser)
+
+
+def search(args: argparse.Namespace, words: Sequence[str]) -> None:
+    """Search for the topics and write the run with its manifest.
+
+    Args:
+        args: What was parsed.
+        words: The command line, for the manifest.
+
+    Raises:
+        UsageError: The flags do not fit together.
+    """
+    settings = _check_flags(args)
+    from ance_plugin.formats.runs import write_manifest, write_run
+    from ance_plugin.formats.topics import read_topics
+
+    topics = read_topics(args.topics)
+    if settings is not None and not isinstance(settings, FusionParams):
+        settings.check_leak((topic.qid for topic in topics), allow_leak=args.allow_leak)
+    dense = _open_dense(args) if args.index else None
+    sparse = _open_sparse(args) if args.sparse_index else None
+    started = time.monotonic()
+    run = _search(args, topics, settings, dense, sparse)
+    seconds = time.monotonic() - started
+    if args.max_passage:
+        run = _best_passages(run, args)
+    kind = "hybrid" if settings else "dense" if dense else "bm25"
+    tag = args.tag or (kind if settings is None else f"hybrid-{_params(settings).method}")
+    manifest: dict[str, Any] = {
+        "kind": kind,
+        "command": shlex.join(["python", "-m", "ance_plugin.search", *words]),
+    }
+    manifest |= _describe(args, settings, dense, sparse)
+    manifest |= {"tag": tag, "num_topics": len(topics), "seconds": round(seconds, 3)}
+    write_manifest(args.output, manifest)
+    write_run(args.output, run, tag=tag, output_format=args.output_format)
+    logger.info(
+        "%s: %d topics in %.1f s (%.1f a second), %d hits: %s",
+        kind,
+        len(topics),
+        seconds,
+        len(topics) / seconds,
+        sum(map(len, run.values())),
+        args.output,
+    )
+
+
+def _add_fusion_flags(parser: argparse.ArgumentParser) -> None:
+    fusion = parser.add_argument_group("fusion of --index and --sparse-index")
+    add_method_flags(fusion, "--fusion")
+    fusion.add_argument("--params", type=Path, metavar="JSON", help="what fusion tune wrote")
+    fusion.add_argument(
+        "--allow-leak", action="store_true", help="apply --params to topics they were tuned on"
+    )
+
+
+def _check_flags(args: argparse.Namespace) -> "FusionParams | Tuned | None":
+    """Refuse flags that contradict each other; return how to fuse, None for a single index."""
+    if not args.index and not args.sparse_index:
+        raise UsageError("give --index for dense search, --sparse-index for BM25, or both")
+    _refuse_without(args, "index", _DENSE_ONLY)
+    _refuse_without(args, "sparse_index", _SPARSE_ONLY)
+    if not (args.index and args.sparse_index):
+        if args.method or args.params:
+            raise UsageError("--fusion and --params need both --index and --sparse-index")
+        return None
+    if not args.method and not args.params:
+        raise UsageError("with two indexes, say how to fuse: --fusion rrf, or --params FILE")
+    try:
+        params = read_params(args)
+    except ValueError as err:
+        raise UsageError(str(err)) from err
+    if params is not None:
+        return params
+    from ance_plugin.fusion.tuned import read_tuned
+
+    return read_tuned(args.params)
+
+
+def _refuse_without(args: argparse.Namespace, needed: str, names: Sequence[str]) -> None:
+    if getattr(args, needed):
+        return
+    for name in names:
+        if getattr(args, name) is not None:
+            flags = [f"--{word.replace('_', '-')}" for word in (name, needed)]
+            raise UsageError(f"{flags[0]} needs {flags[1]}")
+
+
+def _open_dense(args: argparse.Namespace) -> "DenseSearcher":
+    """Open the index with its own encoder, or the one that was named, settings included."""
+    from ance_plugin.encode.encoder import Encoder
+    from ance_plugin.index.stored import read_metadata
+    from ance_plugin.search.dense import DenseSearcher
+
+    made_with = read_metadata(args.index).get("encoder", {})
+    name = args.encoder or made_with.get("name")
+    if name is None:
+        raise UsageError(f"{args.index} does not say which encoder made it; give --encoder")
+    encoder = Encoder.load(
+        name,
+        overrides={**made_with.get("overrides", {}), **read_overrides(args)},
+        device=args.device,
+        precision=args.precision,
+        batch_size=args.batch_size,
+    )
+    return DenseSearcher(args.index, encoder, ef_search=args.ef_search, nprobe=args.nprobe)
+
+
+def _open_sparse(args: argparse.Namespace) -> "Bm25Searcher":
+    from ance_plugin.search.bm25 import K1, B, Bm25Searcher
+
+    k1 = K1 if args.k1 is None else args.k1
+    return Bm25Searcher(args.sparse_index, k1, B if args.b is None else args.b)
+
+
+def _search(
+    args: argparse.Namespace,
+    topics: "Sequence[Topic]",
+    settings: "FusionParams | Tuned | None",
+    dense: "DenseSearcher | None",
+    sparse: "Bm25Searcher | None",
+) -> "Run":
+    from ance_plugin.search.hybrid import HybridSearcher
+
+    searcher: Any = dense or sparse
+    if settings is not None and dense is not None and sparse is not None:
+        searcher = HybridSearcher(dense, sparse, _params(settings))
+    queries, qids = [topic.text for topic in topics], [topic.qid for topic in topics]
+    run: Run = searcher.batch_search(queries, qids, args.hits, args.threads)
+    return run
+
+
+def _best_passages(run: "Run", args: argparse.Namespace) -> "Run":
+    from ance_plugin.ranking import best_passages
+
+    delimiter, k = args.max_passage_delimiter, args.max_passage_hits
+    return {qid: best_passages(hits, delimiter, k) for qid, hits in run.items()}
+
+
+def _params(settings: "FusionParams | Tuned") -> FusionParams:
+    return settings if isinstance(settings, FusionParams) else settings.params
+
+
+def _describe(
+    args: argparse.Namespace,
+    settings: "FusionParams | Tuned | None",
+    dense: "DenseSearcher | None",
+    sparse: "Bm25Searcher | None",
+) -> dict[str, Any]:
+    """Say everything that decides the run."""
+    from ance_plugin.index.stored import summarise_metadata
+    from ance_plugin.version import describe_versions
+
+    content: dict[str, Any] = {"topics": args.topics, "hits": args.hits}
+    if dense is not None:
+        encoder: Any = dense.encoder
+        content["index"] = summarise_metadata(dense.index_dir)
+        content["encoder"] = {"name": encoder.name, **encoder.identity}
+        content["encoder"] |= {"precision": encoder.precision, "device": str(encoder.device)}
+        content["parameters"] = {"ef_search": args.ef_search, "nprobe": args.nprobe}
+    if sparse is not None:
+        content["sparse_index"] = summarise_metadata(sparse.index_dir)
+        content["bm25"] = {"k1": sparse.k1, "b": sparse.b}
+    if settings is not None:
+        tuned_on = None if isinstance(settings, FusionParams) else settings.to_json()
+        content["fusion"] = _params(settings).to_json()
+        content["fusion"] |= {"tuned_on": tuned_on} if tuned_on else {}
+        content["allow_leak"] = args.allow_leak
+    if args.max_passage:
+        content["max_passage"] = [args.max_passage_hits, args.max_passage_delimiter]
+    content["versions"] = describe_versions("pyserini", "faiss-cpu", "torch", "transformers")
+    return content

@@ -1,0 +1,1 @@
+"""Text to vectors: checkpoints, the encoder, and resumable encoding of whole collections."""

@@ -1,0 +1,45 @@
+"""Batches of texts of like length, so that little of the arithmetic is spent on padding."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def plan_batches(
+    lengths: Sequence[int], *, max_texts: int, max_tokens: int
+) -> list[NDArray[np.int64]]:
+    """Group texts by length, longest first, so that too large a batch shows at once.
+
+    Args:
+        lengths: Tokens of each text.
+        max_texts: Texts a batch at most.
+        max_tokens: Tokens a batch at most, padding included; a longer text is a batch of its own.
+
+    Returns:
+        Positions into ``lengths``; each is in exactly one batch.
+    """
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    batches = []
+    start = 0
+    while start < len(order):
+        longest = max(lengths[order[start]], 1)
+        size = max(1, min(max_texts, max_tokens // longest))
+        batches.append(order[start : start + size])
+        start += size
+    return batches
+
+
+def pad(rows: Sequence[Sequence[int]], value: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pad token ids at the right to the longest row.
+
+    Returns:
+        Token ids and attention mask, both of shape (b, t), int64.
+    """
+    width = max(len(row) for row in rows)
+    ids = np.full((len(rows), width), value, dtype=np.int64)
+    mask = np.zeros((len(rows), width), dtype=np.int64)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = row
+        mask[place, : len(row)] = 1
+    return ids, mask

@@ -1,0 +1,133 @@
+"""Encode a whole collection, block by block: resumable, sharded, with one block in memory."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import batched
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ance_plugin import artifacts
+from ance_plugin.encode.encoder import Encoder
+from ance_plugin.formats.collection import Collection, Fingerprint
+from ance_plugin.formats.vectors import GrowingVectors
+from ance_plugin.progress import track
+from ance_plugin.records import Document
+from ance_plugin.version import describe_versions
+
+logger = logging.getLogger(__name__)
+
+BLOCK_SIZE = 8192
+
+type VectorType = Literal["float32", "float16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A share of the blocks: those whose number divided by ``shard_num`` leaves ``shard_id``."""
+
+    shard_id: int = 0
+    shard_num: int = 1
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where there is no such share."""
+        if not 0 <= self.shard_id < self.shard_num:
+            raise ValueError(
+                f"shard id must be between 0 and {self.shard_num - 1} for {self.shard_num} shards, "
+                f"found {self.shard_id}"
+            )
+
+    def has(self, block: int) -> bool:
+        """Say whether a block belongs to this share."""
+        return block % self.shard_num == self.shard_id
+
+
+def encode_collection(
+    collection: Collection,
+    encoder: Encoder,
+    output: Path,
+    *,
+    shard: Shard | None = None,
+    block_size: int = BLOCK_SIZE,
+    vector_type: VectorType = "float32",
+    overwrite: bool = False,
+) -> bool:
+    """Encode the blocks of one shard that are not there yet.
+
+    A run that was killed is continued by the same call. The bytes of a block depend on its
+    documents and on what the metadata records, so an interrupted and an undisturbed run end alike.
+
+    Args:
+        collection: What to encode.
+        encoder: With what.
+        output: The directory that takes its name once every block of every shard is there.
+        shard: The share of the blocks to encode here; all of them when None.
+        block_size: Documents a block.
+        vector_type: ``float32`` or ``float16``, on disk.
+        overwrite: Replace finished vectors that stand there.
+
+    Returns:
+        Whether the vectors are finished: False where other shards have blocks to do.
+
+    Raises:
+        ArtifactError: Finished vectors stand there, or another process encodes this shard.
+        FormatError: A document is malformed, a docid is there twice, or there are none.
+        MismatchError: Unfinished vectors there were made from or with something else.
+    """
+    share = shard or Shard()
+    artifacts.refuse_existing(output, overwrite=overwrite)
+    fingerprint = collection.scan()
+    num_blocks = -(-fingerprint.num_documents // block_size)
+    settings = _describe(collection, fingerprint, encoder, block_size, vector_type)
+    vectors = GrowingVectors(output, settings, overwrite=overwrite)
+    started = time.monotonic()
+    num_encoded = 0
+    with vectors.claim(share.shard_id, share.shard_num):
+        blocks = track(_blocks(collection, block_size), what="encode", total=num_blocks)
+        for block, documents in enumerate(blocks):
+            if not share.has(block) or vectors.has_block(block):
+                continue
+            encoded = encoder.encode_documents(documents).astype(np.dtype(vector_type), copy=False)
+            vectors.write_block(block, [document.docid for document in documents], encoded)
+            num_encoded += len(documents)
+    seconds = time.monotonic() - started
+    is_finished = vectors.finish(num_blocks, fingerprint.num_documents)
+    logger.info(
+        "encoded %d of %d documents in %.1f s (%.1f a second, %s on %s): %s",
+        num_encoded,
+        fingerprint.num_documents,
+        seconds,
+        num_encoded / seconds,
+        encoder.precision,
+        encoder.device,
+        output if is_finished else f"{output} waits for other shards",
+    )
+    return is_finished
+
+
+def _blocks(collection: Collection, block_size: int) -> Iterator[tuple[Document, ...]]:
+    return batched(collection, block_size)
+
+
+def _describe(
+    collection: Collection,
+    fingerprint: Fingerprint,
+    encoder: Encoder,
+    block_size: int,
+    vector_type: VectorType,
+) -> dict[str, Any]:
+    """List what decides the bytes of the vectors."""
+    return {
+        "collection": collection.describe(fingerprint),
+        "encoder": {"name": encoder.name, **encoder.identity, "overrides": encoder.overrides},
+        "dimension": encoder.dimension,
+        "precision": encoder.precision,
+        "device": encoder.device.type,
+        "batch_size": encoder.batch_size,
+        "block_size": block_size,
+        "vector_type": vector_type,
+        "versions": describe_versions("torch", "transformers"),
+    }

@@ -1,0 +1,116 @@
+"""The encoder that searches and encodes: texts in, float32 vectors out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ance_plugin.encode.batching import pad, plan_batches
+from ance_plugin.encode.checkpoint import Checkpoint, load_checkpoint
+from ance_plugin.encode.device import choose_device, choose_precision, torch_dtype
+from ance_plugin.records import Document
+
+BATCH_SIZE = 256
+_TOKENS_PER_BATCH = 16_384
+
+
+class Encoder:
+    """Encode queries and documents with one checkpoint, in batches of like length.
+
+    Args:
+        checkpoint: What ``load_checkpoint`` gave; its model is moved and cast in place.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best there is.
+        precision: ``fp32``, ``bf16`` or ``fp16`` for the body; None takes bf16 where the device has
+            instructions for it, else fp32. Pooling, head and normalisation are always fp32.
+        batch_size: Texts a batch at most; long texts go in smaller batches.
+
+    Raises:
+        ValueError: The device or the precision cannot be used here.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: str | None = None,
+        precision: str | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> None:
+        self.name = checkpoint.name
+        self.settings = checkpoint.settings
+        self.overrides = checkpoint.overrides
+        self.identity = checkpoint.identify()
+        self.dimension = checkpoint.model.dimension
+        self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device)
+        self.batch_size = batch_size
+        self._tokenizer = checkpoint.tokenizer
+        model = checkpoint.model.to(self.device)
+        self._model = model.to_compute_type(torch_dtype(self.precision)).eval()
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        *,
+        overrides: Mapping[str, Any] | None = None,
+        **options: Any,  # noqa: ANN401 - __init__'s own types
+    ) -> "Encoder":
+        """Load a checkpoint by folder or hub name.
+
+        Args:
+            name: See ``sources.find_checkpoint``.
+            overrides: Fields of ``EncoderSettings`` to use in place of the checkpoint's own.
+            **options: This class's own arguments.
+
+        Returns:
+            The encoder, ready to encode.
+        """
+        return cls(load_checkpoint(name, **overrides or {}), **options)
+
+    def encode(self, query: str) -> NDArray[np.float32]:
+        """Encode one query to a vector of shape (d,), as Pyserini's query encoders do."""
+        vector: NDArray[np.float32] = self.encode_queries([query])[0]
+        return vector
+
+    def encode_queries(self, queries: Sequence[str]) -> NDArray[np.float32]:
+        """Encode queries; an empty query is encoded as its special tokens alone.
+
+        Returns:
+            Shape (q, d), float32; of length one only where the settings normalise.
+        """
+        lowered = self.settings.is_lowercased
+        texts = [query.lower() if lowered else query for query in queries]
+        return self._encode(texts, self.settings.max_query_tokens)
+
+    def encode_documents(self, documents: Sequence[Document]) -> NDArray[np.float32]:
+        """Encode documents, title and text joined by the settings' template.
+
+        Returns:
+            Shape (n, d), float32; of length one only where the settings normalise.
+        """
+        texts = [self.settings.render(document.title, document.text) for document in documents]
+        return self._encode(texts, self.settings.max_document_tokens)
+
+    def _encode(self, texts: list[str], max_tokens: int) -> NDArray[np.float32]:
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        if not texts:
+            return vectors
+        rows = self._tokenizer(
+            texts, truncation=True, max_length=max_tokens, return_attention_mask=False
+        )["input_ids"]
+        lengths = [len(row) for row in rows]
+        for batch in plan_batches(lengths, max_texts=self.batch_size, max_tokens=_TOKENS_PER_BATCH):
+            vectors[batch] = self._forward([rows[place] for place in batch])
+        return vectors
+
+    @torch.inference_mode()
+    def _forward(self, rows: list[list[int]]) -> NDArray[np.float32]:
+        ids, mask = pad(rows, self._tokenizer.pad_token_id)
+        vectors = self._model(
+            torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
+        )
+        result: NDArray[np.float32] = vectors.float().cpu().numpy()
+        return result

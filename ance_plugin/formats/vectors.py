@@ -1,0 +1,149 @@
+"""Document vectors on disk: blocks of ``.npy`` and docids that grow in any order and resume.
+
+While it grows, the directory is hidden (``.NAME.partial``) and each finished block has a ``.done``
+record, written last. Once every block is there it is sealed and takes its name. A block is the same
+bytes whichever process wrote it, so shards are no more than a division of the work.
+"""
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ance_plugin import artifacts
+from ance_plugin.errors import ArtifactError, MismatchError
+
+KIND = "vectors"
+_SETTINGS = "settings.json"
+
+
+class Vectors:
+    """Finished document vectors, read block by block and memory-mapped.
+
+    Args:
+        path: The directory.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ArtifactError: It is not finished vectors.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.metadata = artifacts.open_sealed(path, KIND)
+        self.num_documents: int = self.metadata["num_documents"]
+        self.dimension: int = self.metadata["dimension"]
+        self.num_blocks: int = self.metadata["num_blocks"]
+
+    def iter_blocks(self) -> Iterator[tuple[list[str], NDArray[np.floating]]]:
+        """Yield docids and vectors, shape (n, d), float32 or float16, memory-mapped."""
+        for block in range(self.num_blocks):
+            vectors = np.load(self.path / _vectors_name(block), mmap_mode="r", allow_pickle=False)
+            docids = (self.path / _docids_name(block)).read_text(encoding="utf-8").split("\n")[:-1]
+            if vectors.shape != (len(docids), self.dimension):
+                raise ArtifactError(
+                    f"{self.path / _vectors_name(block)}: has shape {vectors.shape}, expected "
+                    f"{(len(docids), self.dimension)}; encode the collection again"
+                )
+            yield docids, vectors
+
+
+class GrowingVectors:
+    """Vectors being written, by this process and perhaps by others with other shards.
+
+    Args:
+        path: Where the finished directory will stand.
+        settings: Everything that decides the bytes; a growing directory with other settings is
+            refused.
+        overwrite: Replace finished vectors that stand there.
+
+    Raises:
+        ArtifactError: Finished vectors stand there and ``overwrite`` is off.
+        MismatchError: Unfinished vectors there were made with other settings.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any], *, overwrite: bool = False) -> None:
+        artifacts.refuse_existing(path, overwrite=overwrite)
+        self.path = path
+        self.settings = settings
+        self._partial = artifacts.partial_path(path)
+        self._partial.mkdir(parents=True, exist_ok=True)
+        self._require_same_settings()
+
+    def claim(self, shard_id: int, shard_num: int) -> AbstractContextManager[None]:
+        """Hold the right to write one shard; ArtifactError where another process holds it."""
+        name = f"{self.path.name}-shard-{shard_id}-of-{shard_num}"
+        return artifacts.claim(self.path.with_name(name))
+
+    def has_block(self, block: int) -> bool:
+        """Say whether a block is finished."""
+        return (self._partial / _done_name(block)).is_file()
+
+    def write_block(self, block: int, docids: Sequence[str], vectors: NDArray[np.floating]) -> None:
+        """Write a block so that it is there whole, after a power cut too, or not at all.
+
+        Raises:
+            ValueError: A vector is not finite; the message names its docid.
+        """
+        is_finite = np.isfinite(vectors).all(axis=1)
+        if not is_finite.all():
+            docid = docids[int(np.argmin(is_finite))]
+            raise ValueError(f"the vector of document {docid} is not finite; try --precision fp32")
+        content = io.BytesIO()
+        np.save(content, vectors, allow_pickle=False)
+        self._write(_vectors_name(block), content.getbuffer())
+        self._write(_docids_name(block), "".join(f"{docid}\n" for docid in docids).encode())
+        self._write(_done_name(block), b"")
+
+    def finish(self, num_blocks: int, num_documents: int) -> bool:
+        """Seal and publish the directory if every block is there; say whether it was."""
+        with artifacts.claim(self.path):
+            if not self._partial.is_dir():
+                return True  # another shard published it
+            if not all(self.has_block(block) for block in range(num_blocks)):
+                return False
+            for leftover in (*self._partial.glob("*.done"), *self._partial.glob(".*.partial")):
+                leftover.unlink()
+            (self._partial / _SETTINGS).unlink()
+            counts = {"num_documents": num_documents, "num_blocks": num_blocks}
+            artifacts.seal(self._partial, KIND, {**self.settings, **counts})
+            artifacts.publish_directory(self._partial, self.path)
+        return True
+
+    def _require_same_settings(self) -> None:
+        file = self._partial / _SETTINGS
+        if not file.is_file():
+            artifacts.write_json(file, self.settings)
+        found = artifacts.read_json(file)
+        try:
+            artifacts.require_equal(self.settings, found, what=str(self._partial))
+        except MismatchError as err:
+            raise MismatchError(
+                f"{err}; finish these vectors with the same settings, or delete that folder"
+            ) from err
+
+    def _write(self, name: str, content: bytes | memoryview) -> None:
+        staging = self._partial / f".{name}.{os.getpid()}.partial"
+        with staging.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        staging.replace(self._partial / name)
+        artifacts.flush(self._partial)
+
+
+def _vectors_name(block: int) -> str:
+    return f"block-{block:06d}.npy"
+
+
+def _docids_name(block: int) -> str:
+    return f"block-{block:06d}.docids"
+
+
+def _done_name(block: int) -> str:
+    return f"block-{block:06d}.done"

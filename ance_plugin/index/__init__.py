@@ -1,0 +1,1 @@
+"""Searchable directories: Lucene for BM25, FAISS for vectors; stock Pyserini opens both."""

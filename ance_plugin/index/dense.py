@@ -1,0 +1,138 @@
+"""Build a FAISS index from vectors, in the folder layout that ``pyserini.search.faiss`` opens.
+
+``index`` is FAISS's own file and ``docid`` has a docid a line, the row of a vector being its line.
+``metadata.json`` adds which encoder made the vectors, so that no other one searches them.
+"""
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ance_plugin import artifacts
+from ance_plugin.formats.vectors import Vectors
+from ance_plugin.progress import track
+from ance_plugin.version import describe_versions
+
+if TYPE_CHECKING:
+    import faiss
+
+logger = logging.getLogger(__name__)
+
+KIND = "dense-index"
+INDEX_FILE = "index"
+DOCID_FILE = "docid"
+_TRAINING_VECTORS = 100_000
+_SEED = 0
+
+
+def build_dense_index(
+    vectors: Vectors,
+    output: Path,
+    *,
+    factory: str = "Flat",
+    threads: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Index vectors by inner product.
+
+    Indexes that need training (IVF, PQ, SQ) are trained on at most 100,000 vectors, spread evenly
+    over the collection. HNSW built with several threads differs a little from build to build; with
+    ``threads=1`` it does not.
+
+    Args:
+        vectors: Finished vectors.
+        output: The directory to make.
+        factory: A FAISS factory string: Flat, HNSW32, ``IVF256,Flat``, SQfp16, SQ8, PQ96 ...
+        threads: FAISS's threads; None leaves them to FAISS.
+        overwrite: Replace a directory that stands there.
+
+    Raises:
+        ArtifactError: ``output`` exists and ``overwrite`` is off.
+        ValueError: FAISS does not know the factory, or cannot train it on so few vectors.
+    """
+    import faiss
+
+    artifacts.refuse_existing(output, overwrite=overwrite)
+    index = make_index(factory, vectors.dimension)
+    if threads is not None:
+        faiss.omp_set_num_threads(threads)
+    started = time.monotonic()
+    with artifacts.new_directory(output, overwrite=overwrite) as staging:
+        _train(index, vectors, factory)
+        with (staging / DOCID_FILE).open("w", encoding="utf-8", newline="\n") as file:
+            blocks = track(vectors.iter_blocks(), what="dense index", total=vectors.num_blocks)
+            for docids, block in blocks:
+                index.add(np.ascontiguousarray(block, dtype=np.float32))
+                file.writelines(f"{docid}\n" for docid in docids)
+        faiss.write_index(index, str(staging / INDEX_FILE))
+        seconds = time.monotonic() - started
+        artifacts.seal(staging, KIND, _describe(vectors, factory, seconds))
+    size = (output / INDEX_FILE).stat().st_size
+    logger.info(
+        "indexed %d vectors as %s in %.1f s, %.1f MB: %s",
+        vectors.num_documents,
+        factory,
+        seconds,
+        size / 1e6,
+        output,
+    )
+
+
+def make_index(factory: str, dimension: int) -> "faiss.Index":
+    """Make an empty inner-product index.
+
+    Raises:
+        ValueError: FAISS does not know the factory, or it does not fit the dimension.
+    """
+    import faiss
+
+    try:
+        return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as err:
+        reason = str(err).strip().splitlines()[-1]
+        raise ValueError(
+            f"factory {factory!r} makes no index of {dimension} dimensions ({reason}); try Flat, "
+            "HNSW32, IVF256,Flat, SQfp16, SQ8 or PQ96 (PQ's number must divide the dimension)"
+        ) from err
+
+
+def _train(index: "faiss.Index", vectors: Vectors, factory: str) -> None:
+    if index.is_trained:
+        return
+    sample = _sample(vectors, _TRAINING_VECTORS)
+    try:
+        index.train(sample)
+    except RuntimeError as err:
+        reason = str(err).strip().splitlines()[-1]
+        raise ValueError(
+            f"factory {factory!r} cannot be trained on {len(sample)} vectors ({reason}); use one "
+            "with fewer lists or centroids, or Flat"
+        ) from err
+
+
+def _sample(vectors: Vectors, num_wanted: int) -> NDArray[np.float32]:
+    """Take vectors at random, the same ones each time."""
+    num_documents = vectors.num_documents
+    generator = np.random.default_rng(_SEED)
+    num_taken = min(num_wanted, num_documents)
+    rows = np.sort(generator.choice(num_documents, num_taken, replace=False))
+    parts, first = [], 0
+    for docids, block in vectors.iter_blocks():
+        here = rows[(rows >= first) & (rows < first + len(docids))] - first
+        parts.append(np.asarray(block[here], dtype=np.float32))
+        first += len(docids)
+    return np.concatenate(parts)
+
+
+def _describe(vectors: Vectors, factory: str, seconds: float) -> dict[str, Any]:
+    made_from = ("collection", "encoder", "precision", "vector_type", "dimension", "num_documents")
+    return {
+        **{name: vectors.metadata[name] for name in made_from},
+        "factory": factory,
+        "versions": describe_versions("faiss-cpu"),
+        "seconds": round(seconds, 3),
+    }

@@ -1,0 +1,107 @@
+"""Open a dense index folder: ours, or one made by stock Pyserini."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ance_plugin import artifacts
+from ance_plugin.errors import ArtifactError, MismatchError
+from ance_plugin.index.dense import DOCID_FILE, INDEX_FILE, KIND
+
+if TYPE_CHECKING:
+    import faiss
+
+logger = logging.getLogger(__name__)
+
+_NOT_COMPARED = {"name", "overrides"}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredIndex:
+    """A FAISS index, the docid of each row, and what is known of how it was made."""
+
+    path: Path
+    faiss_index: "faiss.Index"
+    docids: list[str]
+    metadata: dict[str, Any]
+
+    def require_encoder(self, identity: dict[str, Any] | None, dimension: int) -> None:
+        """Refuse an encoder other than the one that made the vectors.
+
+        Args:
+            identity: The encoder's, from ``Checkpoint.identify``; None where it has none.
+            dimension: Width of its vectors.
+
+        Raises:
+            MismatchError: Weights, tokenizer, pooling, lengths or text treatment differ.
+        """
+        if dimension != self.faiss_index.d:
+            raise MismatchError(
+                f"{self.path}: the index has {self.faiss_index.d} dimensions but the encoder "
+                f"produces {dimension}; encode the collection with the same checkpoint"
+            )
+        made_with = self.metadata.get("encoder")
+        if made_with is None or identity is None:
+            logger.warning("%s: does not say which encoder made it; taking yours", self.path)
+            return
+        expected = {name: made_with[name] for name in made_with.keys() - _NOT_COMPARED}
+        try:
+            what = f"{self.path} was made by another encoder"
+            artifacts.require_equal(identity, expected, what=what)
+        except MismatchError as err:
+            remedy = f"search it with {made_with['name']} as it was encoded"
+            raise MismatchError(f"{err}; {remedy}") from err
+
+
+def open_index(path: Path) -> StoredIndex:
+    """Open an index folder; flat indexes are memory-mapped, not read.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ArtifactError: It is no index, it is damaged, or docids and vectors differ in number.
+    """
+    import faiss
+
+    metadata = read_metadata(path)
+    for name in (INDEX_FILE, DOCID_FILE):
+        if not (path / name).is_file():
+            raise ArtifactError(f"{path / name}: is missing; expected a dense index folder")
+    try:
+        faiss_index = faiss.read_index(str(path / INDEX_FILE), faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError as err:
+        reason = str(err).strip().splitlines()[-1]
+        raise ArtifactError(f"{path / INDEX_FILE}: FAISS cannot read it ({reason})") from err
+    docids = (path / DOCID_FILE).read_text(encoding="utf-8").split("\n")
+    docids = [docid.rstrip("\r") for docid in docids[: -1 if docids[-1] == "" else None]]
+    if len(docids) != faiss_index.ntotal:
+        raise ArtifactError(
+            f"{path}: has {faiss_index.ntotal} vectors but {len(docids)} docids; index it again"
+        )
+    return StoredIndex(path, faiss_index, docids, metadata)
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Read an index folder's metadata; empty for one that Pyserini made.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ArtifactError: It is an artifact of another kind, or damaged.
+    """
+    is_stock = (path / INDEX_FILE).is_file() and not (path / artifacts.METADATA).is_file()
+    return {} if is_stock else artifacts.open_sealed(path, KIND)
+
+
+def summarise_metadata(path: Path) -> dict[str, Any]:
+    """Give what a run's manifest says of the index it was made with."""
+    file = path / artifacts.METADATA
+    if not file.is_file():
+        return {"path": str(path)}
+    metadata = json.loads(file.read_text(encoding="utf-8"))
+    kept = ("kind", "factory", "analyzer", "collection", "precision")
+    return {
+        "path": str(path),
+        "metadata_sha256": artifacts.sha256_file(file),
+        **{name: metadata[name] for name in kept if name in metadata},
+    }

@@ -1,0 +1,251 @@
+"""Effectiveness as trec_eval measures it, computed by ranx.
+
+Three rules make ranx agree with trec_eval: hits are in the order of ``ranking`` before ranx sees
+them (its own sort scrambles ties), every topic of the qrels counts (``trec_eval -c``; one without
+hits, or without a relevant document, counts zero), and negative relevance means unjudged.
+
+nDCG is ``ndcg_cut``: the gain is the relevance itself, in every grade above zero, so it takes no
+``-l2``. Recall and map divide by all relevant documents and precision by k, however few the hits.
+``bpref`` is trec_eval's also where no document is judged not relevant; ranx alone divides by zero
+there. ranx's ``rbp`` is left out: it weighs by grades where its definition says 0 or 1.
+"""
+
+import logging
+import math
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from ance_plugin.ranking import order
+from ance_plugin.records import Hit, Qrels, Run
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MEASURES = ("ndcg@10", "recall@100", "mrr@10")
+
+_GRADED = ("dcg", "dcg_burges", "ndcg", "ndcg_burges")
+_BINARY = ("f1", "hit_rate", "hits", "map", "mrr", "precision", "recall")
+_WITHOUT_CUTOFF = ("bpref", "r-precision")
+_KNOWN = (
+    f"{', '.join(sorted(_GRADED + _BINARY))} (each may have a cutoff, as in ndcg@10), "
+    f"{', '.join(_WITHOUT_CUTOFF)}; "
+    "all but the dcg family take a level (map-l2 counts grades from 2)"
+)
+_NAME = re.compile(r"([a-z_]+|f1|r-precision)(?:@([1-9]\d*))?(?:-l([1-9]\d*))?")
+_UNRETRIEVED = "\n"  # a docid no file can hold
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    name: str
+    base: str
+    cutoff: int | None
+    level: int
+
+
+def check_measures(names: Iterable[str]) -> None:
+    """Refuse a measure that does not exist, without importing ranx.
+
+    Args:
+        names: ranx names such as ``ndcg@10``, ``recall@100``, ``map@1000-l2``.
+
+    Raises:
+        ValueError: There are no names, or one is unknown; the message has it and all that exist.
+    """
+    if not [_parse(name) for name in names]:
+        raise ValueError(f"name at least one measure: {_KNOWN}")
+
+
+def per_topic(run: Run, qrels: Qrels, measures: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Measure a run on every topic of the qrels.
+
+    Args:
+        run: Hits in any order, ranked here by ``ranking``; topics without judgments are ignored.
+        qrels: Judgments; a topic that the run lacks counts zero.
+        measures: Names as ``check_measures`` takes them.
+
+    Returns:
+        measure -> qid -> value, topics in the order of the qrels.
+
+    Raises:
+        ValueError: A measure is unknown.
+    """
+    check_measures(measures)
+    values = {name: dict.fromkeys(qrels, 0.0) for name in measures}
+    parsed = [_parse(name) for name in values]
+    for level in sorted({measure.level for measure in parsed}):
+        group = [measure for measure in parsed if measure.level == level]
+        for name, measured in _measure_level(run, qrels, group, level).items():
+            values[name].update(measured)
+    return values
+
+
+def means(run: Run, qrels: Qrels, measures: Sequence[str]) -> dict[str, float]:
+    """Average each measure over all topics of the qrels, those the run lacks included.
+
+    Args:
+        run: Hits in any order.
+        qrels: Judgments; a topic that the run lacks counts zero.
+        measures: Names as ``check_measures`` takes them.
+
+    Returns:
+        measure -> mean.
+
+    Raises:
+        ValueError: A measure is unknown, or the qrels have no topics.
+    """
+    if not qrels:
+        raise ValueError("qrels have no topics: there is nothing to average over")
+    return {
+        name: math.fsum(values.values()) / len(values)
+        for name, values in per_topic(run, qrels, measures).items()
+    }
+
+
+def compile_measures() -> None:
+    """Have numba compile and cache the default measures; takes tens of seconds the first time."""
+    per_topic({"q": [Hit("d", 1.0)]}, {"q": {"d": 1}}, DEFAULT_MEASURES)
+
+
+def is_compiled() -> bool:
+    """Say whether numba's cache holds the default measures, without importing numba.
+
+    Looks for numba's index files of ranx, made by the numba and Python that are installed; a cache
+    made on another CPU is compiled anew although this says True.
+    """
+    return all(any(map(_is_current, _find_cache(kernel))) for kernel in _KERNELS)
+
+
+_KERNELS = (
+    "common.create_and_sort",
+    "ndcg._ndcg_parallel",
+    "recall._recall_parallel",
+    "reciprocal_rank._reciprocal_rank_parallel",
+)
+
+
+def _parse(name: str) -> _Measure:
+    match = _NAME.fullmatch(name)
+    base, cutoff, level = match.groups() if match else ("", None, None)
+    if base not in _GRADED + _BINARY + _WITHOUT_CUTOFF:
+        raise ValueError(f"measure {name!r} is unknown; there are {_KNOWN}")
+    if base in _WITHOUT_CUTOFF and cutoff:
+        raise ValueError(f"measure {name!r} takes no cutoff; write {base!r}")
+    if base in _GRADED and level:
+        raise ValueError(
+            f"measure {name!r} takes no relevance level, its gain is the grade; leave out -l{level}"
+        )
+    return _Measure(name, base, int(cutoff) if cutoff else None, int(level or 1))
+
+
+def _measure_level(
+    run: Run, qrels: Qrels, group: Sequence[_Measure], level: int
+) -> dict[str, dict[str, float]]:
+    """Measure the topics that can be above zero: some hits, some document of that level."""
+    depth = _deepest(group)
+    hits, judgments = {}, {}
+    for qid, judged in qrels.items():
+        if run.get(qid) and any(grade >= level for grade in judged.values()):
+            kept = _prepare_judgments(judged, level)
+            names = {docid: _rename("j", number) for number, docid in enumerate(kept)}
+            judgments[qid] = {names[docid]: grade for docid, grade in kept.items()}
+            hits[qid] = _prepare_hits(run[qid], depth, names)
+    if not judgments:
+        return {}
+    return _evaluate(hits, judgments, [measure.name for measure in group])
+
+
+def _deepest(group: Sequence[_Measure]) -> int | None:
+    cutoffs = [measure.cutoff for measure in group if measure.cutoff is not None]
+    return max(cutoffs) if len(cutoffs) == len(group) else None
+
+
+@cache
+def _rename(kind: str, number: int) -> str:
+    """Name a document of a topic; all names have one width, as numba compiles ranx for each."""
+    return f"{kind}{number:08d}"
+
+
+def _prepare_judgments(judged: Mapping[str, int], level: int) -> dict[str, int]:
+    kept = {docid: grade for docid, grade in judged.items() if grade >= 0}
+    if all(grade >= level for grade in kept.values()):
+        kept[_UNRETRIEVED] = 0  # bpref divides by the number of those not relevant
+    return kept
+
+
+def _prepare_hits(
+    hits: Sequence[Hit], depth: int | None, names: Mapping[str, str]
+) -> dict[str, float]:
+    """Rename documents and replace scores by ones that strictly decrease, as ``ranking`` orders."""
+    return {
+        names.get(hit.docid) or _rename("u", position): float(-position)
+        for position, hit in enumerate(order(hits)[:depth])
+    }
+
+
+def _evaluate(
+    hits: dict[str, dict[str, float]], judgments: dict[str, dict[str, int]], names: list[str]
+) -> dict[str, dict[str, float]]:
+    ranx = _import_ranx()
+    with _quiet_numba():
+        ranx_qrels, ranx_run = ranx.Qrels(judgments), ranx.Run(hits)
+        ranx.evaluate(ranx_qrels, ranx_run, names, return_mean=False)
+    return {
+        name: {qid: float(value) for qid, value in ranx_run.scores[name].items()} for name in names
+    }
+
+
+@cache
+def _import_ranx() -> ModuleType:
+    if not is_compiled():
+        logger.info("compiling ranx (once per environment)")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # ranx's report.py has "\c" in strings
+        return import_module("ranx")
+
+
+@contextmanager
+def _quiet_numba() -> Iterator[None]:
+    """Silence numba's casts while it compiles ranx, and keep its number of threads.
+
+    ``ranx.evaluate`` sets one thread for the whole process where there are under ten topics.
+    """
+    import numba
+
+    threads = numba.get_num_threads()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", numba.core.errors.NumbaWarning)
+        try:
+            yield
+        finally:
+            numba.set_num_threads(threads)
+
+
+def _find_cache(kernel: str) -> Iterator[Path]:
+    """Yield numba's index files for a function of ranx: named, beside the source, or the user's."""
+    pattern = f"{kernel}-*.py{sys.version_info.major}{sys.version_info.minor}*.nbi"
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    if named:
+        yield from Path(named).glob(f"*/{pattern}")
+        return
+    spec = find_spec("ranx")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        yield from Path(folder).glob(f"*/__pycache__/{pattern}")
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    yield from (caches / "numba").glob(f"*/{pattern}")
+
+
+def _is_current(index: Path) -> bool:
+    """Say whether the numba that is installed wrote an index; it writes its version first."""
+    with index.open("rb") as file:
+        return version("numba").encode() in file.read(64)

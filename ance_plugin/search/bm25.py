@@ -1,0 +1,123 @@
+"""BM25 over a Lucene index, through Anserini's ``SimpleSearcher`` as Pyserini searches.
+
+Anserini rounds BM25 scores to four decimals and lowers each of several equal ones by 0.000001,
+docids ascending; a run of ours is therefore the run stock ``pyserini.search.lucene`` writes.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ance_plugin import jvm
+from ance_plugin.errors import ArtifactError
+from ance_plugin.ranking import rank
+from ance_plugin.records import Hit, Run
+
+K1 = 0.9
+B = 0.4
+
+
+class Bm25Searcher:
+    """Search a Lucene index made here or by any Pyserini command.
+
+    Args:
+        index_dir: The index directory.
+        k1: BM25's term-frequency saturation, at least 0.
+        b: BM25's length normalisation, 0 to 1.
+
+    Raises:
+        FileNotFoundError: There is no such directory.
+        ArtifactError: It is no Lucene index.
+        ValueError: ``k1`` or ``b`` is out of range.
+        JavaError: There is no usable Java.
+    """
+
+    def __init__(self, index_dir: str | Path, k1: float = K1, b: float = B) -> None:
+        path = Path(index_dir)
+        check_bm25_parameters(k1, b)
+        check_bm25_index(path)
+        self.index_dir = path
+        self.k1 = k1
+        self.b = b
+        self._searcher: Any = jvm.autoclass("io.anserini.search.SimpleSearcher")(str(path))
+        self._searcher.set_bm25(k1, b)
+        self._serializer = _hit_serializer()
+        self.num_docs: int = self._searcher.get_total_num_docs()
+
+    def search(self, query: str, k: int = 10) -> list[Hit]:
+        """Find the documents with the highest BM25 score; a query without a known term has no hits.
+
+        Args:
+            query: The query's text; Lucene's operators in it are plain characters.
+            k: Hits at most, at least 1.
+
+        Returns:
+            Hits, best first.
+        """
+        return self.batch_search([query], ["query"], k)["query"]
+
+    def batch_search(
+        self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1
+    ) -> Run:
+        """Search for several queries at once.
+
+        Args:
+            queries: The texts.
+            qids: Their ids, one each, no two the same.
+            k: Hits at most for each query, at least 1.
+            threads: Java threads to search with.
+
+        Returns:
+            qid -> hits, best first, in the order of ``qids``.
+
+        Raises:
+            ValueError: ``k`` is below 1, or lengths differ.
+        """
+        if k < 1:
+            raise ValueError(f"k must be at least 1, found {k}")
+        if len(queries) != len(qids):
+            raise ValueError(f"{len(queries)} queries but {len(qids)} qids")
+        # Lucene allocates room for k hits a query, so a k beyond the collection costs memory alone.
+        found = self._searcher.batch_search(
+            _java_list(queries), _java_list(qids), min(k, max(self.num_docs, 1)), threads
+        )
+        hits = json.loads(self._serializer.writeValueAsString(found))
+        return {
+            qid: rank([hit["docid"] for hit in hits[qid]], [hit["score"] for hit in hits[qid]], k)
+            for qid in qids
+        }
+
+
+def _hit_serializer() -> Any:  # noqa: ANN401 - a com.fasterxml.jackson.databind.ObjectMapper
+    """Make what turns all hits into one JSON text; reading them one by one takes a call a field."""
+    mapper = jvm.autoclass("com.fasterxml.jackson.databind.ObjectMapper")()
+    document = jvm.autoclass("java.lang.Class").forName("org.apache.lucene.document.Document")
+    mapper.configOverride(document).setIsIgnoredType(jvm.autoclass("java.lang.Boolean")(True))
+    return mapper
+
+
+def _java_list(texts: Sequence[str]) -> Any:  # noqa: ANN401 - a java.util.List
+    items = jvm.autoclass("java.util.ArrayList")()
+    for text in texts:
+        items.add(text)
+    return items
+
+
+def check_bm25_parameters(k1: float, b: float) -> None:
+    """Raise ValueError where BM25's parameters are out of range."""
+    if not k1 >= 0:
+        raise ValueError(f"k1 must be at least 0, found {k1}")
+    if not 0 <= b <= 1:
+        raise ValueError(f"b must be between 0 and 1, found {b}")
+
+
+def check_bm25_index(path: Path) -> None:
+    """Raise FileNotFoundError or ArtifactError where ``path`` is no Lucene index."""
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: no such directory; expected a Lucene index")
+    if not any(path.glob("segments_*")):
+        raise ArtifactError(
+            f"{path}: is no Lucene index (no segments file); make one with "
+            "python -m ance_plugin.index bm25"
+        )

@@ -1,0 +1,61 @@
+"""Hybrid search: a dense and a sparse searcher, their hits fused as run files are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from ance_plugin.fusion.fuse import fuse, fuse_hits
+from ance_plugin.fusion.methods import FusionParams
+from ance_plugin.ranking import rank
+from ance_plugin.records import Hit, Run
+
+
+class Searcher(Protocol):
+    """What both sides must offer; ours and Pyserini's searchers do."""
+
+    def search(self, query: str, k: int, /) -> Sequence[Any]:
+        """Return hits with ``docid`` and ``score``."""
+        ...
+
+    def batch_search(
+        self, queries: list[str], qids: list[str], k: int, threads: int, /
+    ) -> Mapping[str, Sequence[Any]]:
+        """Return hits for each qid."""
+        ...
+
+
+class HybridSearcher:
+    """Fuse what a sparse and a dense searcher find, with the result fusing their runs would have.
+
+    Args:
+        dense: ``DenseSearcher`` or Pyserini's ``FaissSearcher``.
+        sparse: ``Bm25Searcher`` or Pyserini's ``LuceneSearcher``.
+        params: How to fuse; its ``depth`` is the number of hits taken from each side. None is RRF.
+    """
+
+    def __init__(
+        self, dense: Searcher, sparse: Searcher, params: FusionParams | None = None
+    ) -> None:
+        self.dense = dense
+        self.sparse = sparse
+        self.params = params or FusionParams()
+
+    def search(self, query: str, k: int = 10) -> list[Hit]:
+        """Search both sides for one query and fuse their hits; at most ``k``, best first."""
+        sides = (self.sparse, self.dense)
+        depth = self.params.depth
+        return fuse_hits([_hits(side.search(query, depth)) for side in sides], self.params, k)
+
+    def batch_search(
+        self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1
+    ) -> Run:
+        """Search both sides for several queries and fuse; qid -> hits, in the order of ``qids``."""
+        runs: list[Run] = []
+        for side in (self.sparse, self.dense):
+            found = side.batch_search(list(queries), list(qids), self.params.depth, threads)
+            runs.append({qid: _hits(found.get(qid, ())) for qid in qids})
+        return fuse(runs, self.params, k)
+
+
+def _hits(found: Sequence[Any]) -> list[Hit]:
+    """Take docids and scores from anybody's hits."""
+    return rank([hit.docid for hit in found], [hit.score for hit in found])
