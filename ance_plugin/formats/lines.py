@@ -22,14 +22,17 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     number = 0
     with path.open("rb") as raw:
         data = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+        reader = io.BufferedReader(data)
         try:
-            for number, line in enumerate(io.BufferedReader(data), start=1):
+            for number, line in enumerate(reader, start=1):
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                 yield number, text.removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError as err:
             raise FormatError.at(path, number, f"is not UTF-8 ({err.reason})") from err
         except (gzip.BadGzipFile, EOFError, zlib.error) as err:
             raise FormatError.at(path, number + 1, f"gzip data is damaged ({err})") from err
+        finally:
+            reader.close()
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
