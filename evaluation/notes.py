@@ -60,7 +60,7 @@ def tuned_topics(manifest: dict[str, Any]) -> tuple[str, frozenset[str]]:
         Name of the qrels and the qids; empty where nothing was tuned.
     """
     found: Any = manifest
-    for key in ("fusion", "params", "tuned_on"):
+    for key in ("fusion", "tuned_on"):
         found = found.get(key) if isinstance(found, dict) else None
     if not isinstance(found, dict) or not isinstance(found.get("qids"), list):
         return "", frozenset()

@@ -112,9 +112,9 @@ def test_tuning_on_evaluated_topics_is_told(tmp_path, qrels):
     tuned = make_run(tmp_path, "rrf.trec", [1, 1, 1])
     other = make_run(tmp_path, "clean.trec", [1, 1, 1])
     write_manifest(
-        tuned, {"fusion": {"params": {"tuned_on": {"qrels": "dev", "qids": ["q1", "q3", "q9"]}}}}
+        tuned, {"fusion": {"tuned_on": {"qrels": "dev", "qids": ["q1", "q3", "q9"]}}}
     )
-    write_manifest(other, {"fusion": {"params": {"tuned_on": {"qrels": "dev", "qids": ["q9"]}}}})
+    write_manifest(other, {"fusion": {"tuned_on": {"qrels": "dev", "qids": ["q9"]}}})
 
     found = compare_runs(qrels, [tuned, other], settings=MRR)
 
@@ -126,7 +126,7 @@ def test_tuning_on_evaluated_topics_is_told(tmp_path, qrels):
 
 @pytest.mark.parametrize(
     "manifest",
-    [{}, {"fusion": None}, {"fusion": {"params": []}}, {"fusion": {"params": {"tuned_on": "x"}}}],
+    [{}, {"fusion": None}, {"fusion": []}, {"fusion": {"tuned_on": "x"}}],
 )
 def test_a_manifest_without_tuning_names_no_topics(manifest):
     """Whatever the manifest holds where tuning would be, no topics are read from it."""

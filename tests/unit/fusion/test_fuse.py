@@ -1,7 +1,7 @@
 """What holds for fusing whatever the method."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ance_plugin.fusion.fuse import fuse, fuse_hits
@@ -27,9 +27,11 @@ LISTS = st.dictionaries(st.sampled_from("abcdefgh"), SCORES, max_size=8).map(
     lambda scores: order(Hit(*pair) for pair in scores.items())
 )
 BOTH = st.tuples(LISTS, LISTS)
+quickly = settings(max_examples=20, deadline=None, derandomize=True)
 
 
 @pytest.mark.parametrize("params", PARAMS, ids=lambda params: params.method)
+@quickly
 @given(lists=BOTH)
 def test_every_document_comes_back_once_in_the_order_of_ranking(params, lists):
     """Nothing is lost or invented, and the order is the one rule's."""
@@ -41,6 +43,7 @@ def test_every_document_comes_back_once_in_the_order_of_ranking(params, lists):
 
 
 @pytest.mark.parametrize("params", PARAMS, ids=lambda params: params.method)
+@quickly
 @given(lists=BOTH, k=st.integers(1, 9))
 def test_keeping_k_hits_is_keeping_the_first_of_all(params, lists, k):
     """The short cut for small k cuts no tie differently."""
@@ -48,6 +51,7 @@ def test_keeping_k_hits_is_keeping_the_first_of_all(params, lists, k):
 
 
 @pytest.mark.parametrize("params", PARAMS, ids=lambda params: params.method)
+@quickly
 @given(lists=BOTH, data=st.data())
 def test_order_within_the_lists_given_does_not_matter(params, lists, data):
     """Lists are ordered here, whoever made them."""
@@ -60,6 +64,7 @@ SYMMETRIC = [params for params in PARAMS if not METHODS[params.method].keeps_sid
 
 
 @pytest.mark.parametrize("params", SYMMETRIC, ids=lambda params: params.method)
+@quickly
 @given(lists=BOTH)
 def test_method_without_sides_is_symmetric(params, lists):
     """Exchanging the runs changes nothing."""
@@ -67,6 +72,7 @@ def test_method_without_sides_is_symmetric(params, lists):
 
 
 @pytest.mark.parametrize("params", PARAMS, ids=lambda params: params.method)
+@quickly
 @given(lists=BOTH)
 def test_one_topic_alone_is_fused_as_among_others(params, lists):
     """What a live search fuses is what the same lists in files give."""
@@ -76,6 +82,7 @@ def test_one_topic_alone_is_fused_as_among_others(params, lists):
 
 
 @pytest.mark.parametrize("norm", NORMS)
+@quickly
 @given(lists=BOTH)
 def test_norms_cope_with_equal_scores_and_single_hits(norm, lists):
     """No norm divides by zero or loses a document."""

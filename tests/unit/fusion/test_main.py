@@ -23,7 +23,7 @@ def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bm25.trec").write_text(BM25)
     (tmp_path / "dense.trec").write_text(DENSE)
-    (tmp_path / "qrels.txt").write_text("q1 0 b 1\n")
+    (tmp_path / "qrels.txt").write_text("q1 0 b 1\nq9 0 b 1\n")
     return tmp_path
 
 
@@ -205,7 +205,9 @@ def test_tune_writes_what_it_found(files, capsys):
         ("bm25.trec", "bm25", 0.0),
         ("dense.trec", "ance", 1.0),
     ]
-    assert "fusion does not win: dense.trec alone has 1.0000" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "fusion does not win: dense.trec alone has 1.0000" in printed.out
+    assert "1 judged topics are in no run and do not count" in printed.err
 
 
 @pytest.mark.parametrize(
