@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from ance_plugin.fusion import positions
+from ance_plugin.fusion import condorcet, positions
 from ance_plugin.fusion.fuse import fuse, fuse_hits
 from ance_plugin.fusion.methods import METHODS, FusionParams
+from ance_plugin.fusion.pool import pool_hits
 from ance_plugin.ranking import rank
 from ance_plugin.records import Hit
 
@@ -202,3 +203,35 @@ def test_learning_from_topics_without_relevant_documents():
     assert positions.learn("mapfuse", [np.zeros(2)], [0]) == pytest.approx([0.0])
     certain = positions.learn("bayesfuse", [np.ones(5)], [5])
     assert certain[0] == pytest.approx(math.log(1 / 0.001))
+
+
+@pytest.mark.parametrize("weights", [(0.6, 0.4), (0.2, 0.5), (0.0, 1.0)])
+def test_heavier_of_two_lists_decides(weights):
+    """The other is asked only about documents that the heavier one lacks."""
+    rng = np.random.default_rng(5)
+    lists = [
+        rank([f"d{number}" for number in rng.permutation(30)[:20]], range(20)) for _ in range(2)
+    ]
+    heavy, light = lists if weights[0] > weights[1] else lists[::-1]
+    known = {hit.docid for hit in heavy}
+    expected = [hit.docid for hit in [*heavy, *(hit for hit in light if hit.docid not in known)]]
+
+    hits = fuse_hits(lists, FusionParams("w_condorcet", weights=weights))
+
+    assert [hit.docid for hit in hits] == expected
+    assert [hit.score for hit in hits] == [float(n) for n in range(len(expected), 0, -1)]
+
+
+def test_lists_that_outvote_all_after_them_give_what_counting_gives():
+    """The short cut for weights such as 4, 2, 1 finds the order that counting votes finds."""
+    rng = np.random.default_rng(6)
+    lists = [
+        rank([f"d{number}" for number in rng.permutation(20)[:12]], range(12)) for _ in range(3)
+    ]
+    pool = pool_hits(lists, 1000)
+    far = np.where(pool.ranks > 0, pool.ranks, 99)
+
+    found = condorcet.score(pool, [2.0, 4.0, 1.0])
+
+    counted = condorcet._sort_by_vote(far, [2.0, 4.0, 1.0])
+    assert np.argsort(-found).tolist() == counted
