@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from ance_plugin.cli.flags import add_output, add_run_output, new_parser
-from ance_plugin.cli.run import run
+from ance_plugin.cli.run import UsageError, run
 from ance_plugin.fusion.flags import add_fuse_flags, add_tune_flags, read_params
-
-WRONG_USAGE = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[:1] == ["tune"]:
         return run(_tune_parser(), _tune, words[1:])
     parser = _fuse_parser()
-    return run(parser, partial(_fuse, parser, words), words)
+    return run(parser, partial(_fuse, words=words), words)
 
 
 def _fuse_parser() -> argparse.ArgumentParser:
@@ -40,13 +38,11 @@ def _tune_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _fuse(parser: argparse.ArgumentParser, words: list[str], args: argparse.Namespace) -> int:
+def _fuse(args: argparse.Namespace, words: list[str]) -> None:
     try:
         params = read_params(args)
     except ValueError as err:
-        parser.print_usage(sys.stderr)
-        sys.stderr.write(f"{parser.prog}: error: {err}\n")
-        return WRONG_USAGE
+        raise UsageError(str(err)) from err
     from ance_plugin.fusion.files import Destination, fuse_files
     from ance_plugin.fusion.tuned import read_tuned
 
@@ -54,7 +50,6 @@ def _fuse(parser: argparse.ArgumentParser, words: list[str], args: argparse.Name
     destination = Destination(args.output, args.tag, args.output_format, command)
     settings = params or read_tuned(args.params)
     fuse_files(args.runs, settings, destination, hits=args.hits, allow_leak=args.allow_leak)
-    return 0
 
 
 def _tune(args: argparse.Namespace) -> None:

@@ -83,8 +83,7 @@ def test_interpolation_writes_run_and_manifest(files):
         {"path": "bm25.trec", "tag": "bm25", "sha256": hashlib.sha256(BM25.encode()).hexdigest()},
         {"path": "dense.trec", "tag": "ance", "sha256": hashlib.sha256(DENSE.encode()).hexdigest()},
     ]
-    assert manifest["hits"] == 2
-    assert manifest["num_topics"] == 2
+    assert (manifest["hits"], manifest["num_topics"]) == (2, 2)
     assert manifest["tag"] == "interpolation"
     assert manifest["allow_leak"] is False
     assert "ance-plugin" in manifest["version"]
