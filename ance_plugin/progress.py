@@ -1,16 +1,23 @@
 """Progress of long work, shown on a terminal and nowhere else."""
 
-import logging
 import sys
-from collections.abc import Iterable, Iterator
-
-logger = logging.getLogger(__name__)
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 
 def track[T](items: Iterable[T], *, what: str, total: int | None = None) -> Iterator[T]:
     """Yield the items while a bar on stderr counts them; without a terminal there is no bar."""
+    with count(what=what, total=total) as advance:
+        for item in items:
+            yield item
+            advance(1)
+
+
+@contextmanager
+def count(*, what: str, total: int | None = None) -> Iterator[Callable[[int], object]]:
+    """Yield a function that moves a bar on stderr forward; without a terminal it does nothing."""
     from tqdm import tqdm
 
-    yield from tqdm(
-        items, desc=what, total=total, disable=not sys.stderr.isatty(), unit_scale=True, leave=False
-    )
+    is_hidden = not sys.stderr.isatty()
+    with tqdm(desc=what, total=total, disable=is_hidden, unit_scale=True, leave=False) as bar:
+        yield bar.update

@@ -31,7 +31,7 @@ def test_readme_has_commands_for_every_stage():
     assert "python -m evaluation compare " in commands
 
 
-@pytest.mark.parametrize("target", re.findall(r"`?make ([a-z]+)", README))
+@pytest.mark.parametrize("target", re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE))
 def test_make_targets_of_the_readme_exist(target):
     """A target that the README names is in the Makefile."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -2,20 +2,16 @@
 
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from ance_plugin import artifacts
 from ance_plugin.encode.encoder import Encoder
 from ance_plugin.formats.collection import Collection, Fingerprint
 from ance_plugin.formats.vectors import GrowingVectors
-from ance_plugin.progress import track
-from ance_plugin.records import Document
+from ance_plugin.progress import count
 from ance_plugin.version import describe_versions
 
 logger = logging.getLogger(__name__)
@@ -85,13 +81,17 @@ def encode_collection(
     vectors = GrowingVectors(output, settings, overwrite=overwrite)
     started = time.monotonic()
     num_encoded = 0
-    with vectors.claim(share.shard_id, share.shard_num):
-        blocks = track(_blocks(collection, block_size), what="encode", total=num_blocks)
-        for block, documents in enumerate(blocks):
+    with (
+        vectors.claim(share.shard_id, share.shard_num),
+        count(what="encode", total=fingerprint.num_documents) as advance,
+    ):
+        for block, documents in enumerate(batched(collection, block_size)):
             if not share.has(block) or vectors.has_block(block):
+                advance(len(documents))
                 continue
-            encoded = encoder.encode_documents(documents).astype(np.dtype(vector_type), copy=False)
-            vectors.write_block(block, [document.docid for document in documents], encoded)
+            encoded = encoder.encode_documents(documents, on_progress=advance)
+            docids = [document.docid for document in documents]
+            vectors.write_block(block, docids, encoded.astype(vector_type, copy=False))
             num_encoded += len(documents)
     seconds = time.monotonic() - started
     is_finished = vectors.finish(num_blocks, fingerprint.num_documents)
@@ -106,10 +106,6 @@ def encode_collection(
         output if is_finished else f"{output} waits for other shards",
     )
     return is_finished
-
-
-def _blocks(collection: Collection, block_size: int) -> Iterator[tuple[Document, ...]]:
-    return batched(collection, block_size)
 
 
 def _describe(

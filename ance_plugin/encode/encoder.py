@@ -1,6 +1,6 @@
 """The encoder that searches and encodes: texts in, float32 vectors out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,16 +85,30 @@ class Encoder:
         texts = [query.lower() if lowered else query for query in queries]
         return self._encode(texts, self.settings.max_query_tokens)
 
-    def encode_documents(self, documents: Sequence[Document]) -> NDArray[np.float32]:
+    def encode_documents(
+        self,
+        documents: Sequence[Document],
+        *,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> NDArray[np.float32]:
         """Encode documents, title and text joined by the settings' template.
+
+        Args:
+            documents: What to encode.
+            on_progress: Called after each batch with the number of documents in it.
 
         Returns:
             Shape (n, d), float32; of length one only where the settings normalise.
         """
         texts = [self.settings.render(document.title, document.text) for document in documents]
-        return self._encode(texts, self.settings.max_document_tokens)
+        return self._encode(texts, self.settings.max_document_tokens, on_progress)
 
-    def _encode(self, texts: list[str], max_tokens: int) -> NDArray[np.float32]:
+    def _encode(
+        self,
+        texts: list[str],
+        max_tokens: int,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> NDArray[np.float32]:
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         if not texts:
             return vectors
@@ -104,6 +118,8 @@ class Encoder:
         lengths = [len(row) for row in rows]
         for batch in plan_batches(lengths, max_texts=self.batch_size, max_tokens=_TOKENS_PER_BATCH):
             vectors[batch] = self._forward([rows[place] for place in batch])
+            if on_progress is not None:
+                on_progress(len(batch))
         return vectors
 
     @torch.inference_mode()

@@ -6,16 +6,20 @@ docids ascending; a run of ours is therefore the run stock ``pyserini.search.luc
 
 import json
 from collections.abc import Sequence
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
 from ance_plugin import jvm
 from ance_plugin.errors import ArtifactError
+from ance_plugin.progress import track
 from ance_plugin.ranking import rank
 from ance_plugin.records import Hit, Run
 
 K1 = 0.9
 B = 0.4
+_QUERIES_AT_ONCE = 64
+_MAX_TERMS = 1_000_000
 
 
 class Bm25Searcher:
@@ -40,6 +44,8 @@ class Bm25Searcher:
         self.index_dir = path
         self.k1 = k1
         self.b = b
+        # Lucene refuses a query of more than 1,024 terms unless told otherwise.
+        jvm.autoclass("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(_MAX_TERMS)
         self._searcher: Any = jvm.autoclass("io.anserini.search.SimpleSearcher")(str(path))
         self._searcher.set_bm25(k1, b)
         self._serializer = _hit_serializer()
@@ -78,13 +84,21 @@ class Bm25Searcher:
             raise ValueError(f"k must be at least 1, found {k}")
         if len(queries) != len(qids):
             raise ValueError(f"{len(queries)} queries but {len(qids)} qids")
+        run: Run = {}
+        pairs = list(zip(queries, qids, strict=True))
+        parts = batched(pairs, _QUERIES_AT_ONCE)
+        for part in track(parts, what="BM25", total=-(-len(pairs) // _QUERIES_AT_ONCE)):
+            run.update(self._search_part(part, k, threads))
+        return run
+
+    def _search_part(self, part: Sequence[tuple[str, str]], k: int, threads: int) -> Run:
+        queries, qids = zip(*part, strict=True)
         # Lucene allocates room for k hits a query, so a k beyond the collection costs memory alone.
-        found = self._searcher.batch_search(
-            _java_list(queries), _java_list(qids), min(k, max(self.num_docs, 1)), threads
-        )
+        depth = min(k, max(self.num_docs, 1))
+        found = self._searcher.batch_search(_java_list(queries), _java_list(qids), depth, threads)
         hits = json.loads(self._serializer.writeValueAsString(found))
         return {
-            qid: rank([hit["docid"] for hit in hits[qid]], [hit["score"] for hit in hits[qid]], k)
+            qid: rank([hit["docid"] for hit in hits[qid]], [hit["score"] for hit in hits[qid]])
             for qid in qids
         }
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ance_plugin.index.stored import StoredIndex, open_index
+from ance_plugin.progress import track
 from ance_plugin.ranking import rank
 from ance_plugin.records import Hit, Run
 
@@ -106,7 +107,8 @@ class DenseSearcher:
         if len(queries) != len(qids):
             raise ValueError(f"{len(queries)} queries but {len(qids)} qids")
         run: Run = {}
-        for first in range(0, len(qids), QUERIES_AT_ONCE):
+        parts = range(0, len(qids), QUERIES_AT_ONCE)
+        for first in track(parts, what="dense", total=len(parts)):
             part = queries[first : first + QUERIES_AT_ONCE]
             vectors = part if isinstance(part, np.ndarray) else self.encode(part)
             hits = self.search_vectors(vectors, k, threads=threads)

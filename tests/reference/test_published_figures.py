@@ -31,7 +31,9 @@ def _real_collections(test_data):
 
 
 def measure(run_file, qrels, *names):
-    return tuple(measures.means(read_run(run_file), read_qrels(qrels), names)[name] for name in names)
+    return tuple(
+        measures.means(read_run(run_file), read_qrels(qrels), names)[name] for name in names
+    )
 
 
 @pytest.mark.java

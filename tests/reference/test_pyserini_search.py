@@ -123,7 +123,9 @@ def search_hybrid(folder, queries):
         "stock of our dense side": to_json(
             stock_hybrid.batch_search(queries.texts, queries.qids, **settings)
         ),
-        "stock of our dense side, one query": to_json({"0": stock_hybrid.search(first, **settings)}),
+        "stock of our dense side, one query": to_json(
+            {"0": stock_hybrid.search(first, **settings)}
+        ),
     }
 
 
