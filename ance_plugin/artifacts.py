@@ -102,6 +102,22 @@ def claim(path: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
+def require_writable(path: Path) -> None:
+    """Make the folder of an output file and see that the file can be put there.
+
+    Raises:
+        OSError: It cannot: a folder stands there, or the folder above it takes no file.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder, expected the name of a file to write")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise OSError(f"{path}: its folder cannot be made ({err})") from err
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"{path}: its folder is not writable")
+
+
 def partial_path(path: Path) -> Path:
     """Name the hidden place where an artifact grows before it takes its name."""
     return path.with_name(f".{path.name}.partial")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ance_plugin.artifacts import require_writable
 from ance_plugin.cli.flags import (
     add_encoder,
     add_run_output,
@@ -73,6 +74,7 @@ def search(args: argparse.Namespace, words: Sequence[str]) -> None:
         UsageError: The flags do not fit together.
     """
     settings = _check_flags(args)
+    require_writable(args.output)
     from ance_plugin.formats.runs import write_manifest, write_run
     from ance_plugin.formats.topics import read_topics
 

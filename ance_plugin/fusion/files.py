@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ance_plugin.artifacts import read_json, sha256_file
+from ance_plugin.artifacts import read_json, require_writable, sha256_file
 from ance_plugin.formats.qrels import read_qrels
 from ance_plugin.formats.runs import (
     RunFormat,
@@ -73,6 +73,7 @@ def fuse_files(
         raise ValueError(f"tag {tag!r} must be one word: it is a column of the run")
     check_lists(len(paths), params, hits)
     check_paths(paths, destination.path)
+    require_writable(destination.path)
     check_kinds(paths, params.method)
     tags = [read_tag(path) for path in paths]
     if tuned:
@@ -130,6 +131,7 @@ def tune_files(
     check_measures([measure])
     check_tunable(method, norm, depth, len(paths))
     check_paths(paths, output)
+    require_writable(output)
     check_kinds(paths, method)
     judgments = read_qrels(qrels)
     runs = [read_run(path) for path in paths]

@@ -48,7 +48,6 @@ def test_bm25_reaches_published_figures(tmp_path, names, expected):
     assert search(words) == 0
 
     found = measure(run_file, topics, "ndcg@10", "recall@100")
-    print(f"{topics}: nDCG@10 {found[0]:.4f}, R@100 {found[1]:.4f}")
     assert found == pytest.approx(expected, abs=0.0005)
 
 
@@ -65,9 +64,7 @@ def minilm_ndcg(tmp_path_factory, minilm):
         assert index(["dense", "--vectors", vectors, "--output", dense]) == 0
         words = ["--index", dense, "--precision", precision, "--output", run_file]
         assert search(["--topics", f"{collection}/test", *words]) == 0
-        (value,) = measure(folder / "run", f"{collection}/test", "ndcg@10")
-        print(f"{collection} {precision}: nDCG@10 {value:.4f}")
-        return value
+        return measure(folder / "run", f"{collection}/test", "ndcg@10")[0]
 
     def compute(collection, precision):
         if precision == "bf16" and not has_bf16(choose_device()):

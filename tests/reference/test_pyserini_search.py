@@ -9,7 +9,7 @@ import math
 import runpy
 import subprocess
 import sys
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +135,7 @@ def to_json(run):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, test_data, minilm):
-    """Everything both sides made: BM25 of all of SciFact, vectors of a part of it and its copies."""
+    """What both sides made: BM25 of all of SciFact, vectors of a part of it and some copies."""
     folder = tmp_path_factory.mktemp("pyserini")
     write_documents(folder)
     write_topics(folder)
@@ -213,7 +213,7 @@ def assert_same(run, expected, *, tolerance):
             score = found.get(docid, last)
             assert math.isclose(score, wanted.get(docid, last), rel_tol=0, abs_tol=tolerance), docid
         places = [wanted.get(hit.docid, last) for hit in hits]
-        falls = [after <= before + tolerance for before, after in zip(places, places[1:])]
+        falls = [after <= before + tolerance for before, after in pairwise(places)]
         assert all(falls), f"{qid}: documents that are not tied are in another order"
 
 
@@ -256,7 +256,7 @@ def test_stock_query_encoder_finds_the_same_in_our_index(found):
 
 
 def test_copies_are_ranked_by_docid(folder, queries):
-    """Equal documents are where stock search and ours may differ: ours has the later docid first."""
+    """Equal documents are where stock search may differ: ours has the later docid first."""
     searcher = DenseSearcher(folder / "our-dense", queries)
 
     hits = searcher.search(queries.texts[0], NUM_DENSE + NUM_COPIES)
@@ -285,7 +285,7 @@ def test_stock_searchers_work_inside_our_hybrid(found, queries, our_sides):
 
 
 def test_our_searcher_works_inside_stock_hybrid(found, queries, our_sides):
-    """Stock HybridSearcher over our DenseSearcher equals our interpolation, alpha * BM25 + dense."""
+    """Stock HybridSearcher over our DenseSearcher equals our interpolation of the same two."""
     hybrid = HybridSearcher(*our_sides, INTERPOLATION)
 
     run = hybrid.batch_search(queries.texts, queries.qids, K)

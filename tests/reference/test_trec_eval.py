@@ -1,7 +1,8 @@
-"""trec_eval, given our run files, measures what we measure: the digits and the order are enough.
+"""trec_eval, given our run files, measures what we measure: their digits and order are enough.
 
-``pytrec_eval`` reads the files with its own parser, holds scores as double and breaks ties by docid,
-descending; ``trec_eval -c`` is had by counting topics without hits as zero.
+``pytrec_eval`` reads the files with its own parser, holds scores as float32 (trec_eval 9.0.8 and
+later: as double) and breaks ties by docid, descending; topics without hits count zero, as with
+``trec_eval -c``.
 """
 
 import numpy as np
@@ -83,7 +84,7 @@ def draw_tiny(rng):
 
 
 def draw_close(rng):
-    """double numbers that are one and the same float32."""
+    """Numbers of double precision that are one and the same float32."""
     return lambda size: 0.5 + rng.integers(0, 40, size) * 1e-12
 
 
@@ -123,19 +124,24 @@ def test_line_order_is_the_order_of_a_sort_by_score_and_docid(tmp_path, draw):
         assert [int(line[3]) for line in lines if line[0] == qid] == [*range(1, len(rows) + 1)]
 
 
-def test_run_of_somebody_elses_is_read_in_trec_evals_order(tmp_path):
-    """Scores that differ only in the tenth digit, and misleading ranks, are taken as they stand."""
+def test_scores_beyond_float32_are_tied_for_trec_eval_until_we_rank_them(tmp_path):
+    """A file of somebody else's is read as double, as new trec_evals do; ours suit the old too."""
     run_file, qrels_file = tmp_path / "run.trec", tmp_path / "qrels.txt"
     scores = {"a": "0.50000000001", "b": "0.50000000002", "c": "0.5", "d": "5e-1"}
-    lines = [f"q Q0 {docid} {7} {score} x\n" for docid, score in scores.items()]
+    lines = [f"q Q0 {docid} 7 {score} x\n" for docid, score in scores.items()]
     run_file.write_text("".join(lines))
     write_qrels(qrels_file, {"q": {"b": 1, "c": 2}})
+    qrels = read_qrels(str(qrels_file))
 
-    run = read_run(run_file)
+    theirs = read_run(run_file)
+    ours = {"q": rank([hit.docid for hit in theirs["q"]], [hit.score for hit in theirs["q"]])}
 
-    assert [hit.docid for hit in run["q"]] == ["b", "a", "d", "c"]
-    found = measures.per_topic(run, read_qrels(str(qrels_file)), list(NAMES))
-    assert_equal(found, ask_trec_eval(run_file, qrels_file))
+    assert [hit.docid for hit in theirs["q"]] == ["b", "a", "d", "c"]
+    assert measures.per_topic(theirs, qrels, ["mrr"])["mrr"] == {"q": 1.0}
+    assert ask_trec_eval(run_file, qrels_file)["mrr"] == {"q": 0.5}  # d, c, b, a
+    assert [hit.docid for hit in ours["q"]] == ["d", "c", "b", "a"]
+    write_run(run_file, ours, tag="test")
+    assert_equal(measures.per_topic(ours, qrels, list(NAMES)), ask_trec_eval(run_file, qrels_file))
 
 
 def test_unicode_docids_are_tied_in_the_same_order(tmp_path):

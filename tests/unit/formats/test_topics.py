@@ -94,9 +94,7 @@ def test_trec_elements_may_be_closed(read):
     assert read(content, "topics.txt") == [Topic("301", "organized crime")]
 
 
-@pytest.mark.parametrize(
-    "text", ["[unclear] what is it", "[", "[1] and [2]", "[what?]", "[1, 2]", "[]"]
-)
+@pytest.mark.parametrize("text", ["[unclear] what is it", "[", "[1] and [2]", "[what?]", "[1, 2]"])
 def test_text_may_begin_with_a_bracket(read, text):
     """DPR's lines end in a list of strings; any other text is a text."""
     assert read(f"q1\t{text}\n") == [Topic("q1", text)]
@@ -138,7 +136,7 @@ FAILURES = [
     ("t.json", '[{"qid": "1", "text": "t"}]\n', 1, "expected a JSON object"),
     ("t.txt", "<top>\n<num> 1\n</top>\n", 1, "<top> without <num> and <title>"),
     ("t.txt", "<top>\n<num> 1\n<title> a\n", 1, "<top> has no </top>"),
-    ("t.txt", f"{TREC}\n<top>\n<title> a\n</top>\n", 18, "<top> without <num> and <title>"),
+    ("t.txt", f"{TREC}\n<top>\n<title> a\n</top>\n", 17, "<top> without <num> and <title>"),
     ("t.csv", f"{DPR}why\tbecause\n", 3, "expected \"question<TAB>['answer', ...]\""),
 ]
 
