@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -40,6 +40,7 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     refuse_existing(path, overwrite=overwrite)
     with claim(path):
+        refuse_existing(path, overwrite=overwrite)  # it may have come to be before the claim
         staging = partial_path(path)
         _remove(staging)
         staging.mkdir()
@@ -75,24 +76,22 @@ def new_file(path: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def claim(path: Path) -> Iterator[None]:
+def claim(path: Path, *, waits: bool = False) -> Iterator[None]:
     """Hold the right to write ``path``; it ends with the process, however that ends.
+
+    Args:
+        path: What is to be written.
+        waits: Wait for a process that holds it, instead of an error.
+
+    Yields:
+        Nothing, once it is held.
 
     Raises:
         ArtifactError: Another process holds it; the message has its pid and host.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.name}.lock")
-    with lock.open("a+", encoding="utf-8") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as err:
-            handle.seek(0)
-            raise ArtifactError(
-                f"{path}: is being written by {handle.read() or 'a process'}"
-            ) from err
-        if not lock.exists() or not os.path.samestat(lock.stat(), os.fstat(handle.fileno())):
-            raise ArtifactError(f"{path}: another process has just finished writing it; run again")
+    with _lock(lock, path, waits=waits) as handle:
         handle.truncate(0)
         handle.write(f"process {os.getpid()} on {socket.gethostname()}")
         handle.flush()
@@ -100,6 +99,22 @@ def claim(path: Path) -> Iterator[None]:
             yield
         finally:
             lock.unlink(missing_ok=True)
+
+
+def _lock(lock: Path, path: Path, *, waits: bool) -> TextIO:
+    """Open and lock a file that is still the one of that name once it is locked."""
+    while True:
+        handle = lock.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+            if lock.exists() and os.path.samestat(lock.stat(), os.fstat(handle.fileno())):
+                return handle
+        except BlockingIOError as err:
+            handle.seek(0)
+            holder = handle.read() or "a process"
+            handle.close()
+            raise ArtifactError(f"{path}: is being written by {holder}") from err
+        handle.close()
 
 
 def require_writable(path: Path) -> None:
@@ -146,15 +161,26 @@ def publish_directory(staging: Path, path: Path) -> None:
     flush(path.parent)
 
 
-def seal(directory: Path, kind: str, content: Mapping[str, Any]) -> None:
-    """Write ``metadata.json``: what this is, how it was made, and every file's size and SHA-256."""
+def seal(
+    directory: Path, kind: str, content: Mapping[str, Any], *, names: Iterable[str] | None = None
+) -> None:
+    """Write ``metadata.json``: what this is, how it was made, and every file's size and SHA-256.
+
+    Args:
+        directory: The artifact.
+        kind: What it is.
+        content: How it was made.
+        names: The files that belong to it; all files when None.
+    """
+    if names is None:
+        found = (file for file in directory.rglob("*") if file.is_file())
+        names = sorted(str(file.relative_to(directory)) for file in found if file.name != METADATA)
     files = {
-        str(file.relative_to(directory)): {
-            "size_bytes": file.stat().st_size,
-            "sha256": sha256_file(file),
+        name: {
+            "size_bytes": (directory / name).stat().st_size,
+            "sha256": sha256_file(directory / name),
         }
-        for file in sorted(directory.rglob("*"))
-        if file.is_file() and file.name != METADATA
+        for name in names
     }
     metadata = {"kind": kind, "format_version": FORMAT_VERSION, **content, "files": files}
     write_json(directory / METADATA, metadata)
@@ -176,20 +202,32 @@ def open_sealed(directory: Path, kind: str) -> dict[str, Any]:
     metadata = read_json(directory / METADATA)
     if metadata.get("kind") != kind:
         raise ArtifactError(f"{directory}: is a {metadata.get('kind')}, expected a {kind}")
-    if metadata.get("format_version", 0) > FORMAT_VERSION:
+    version = metadata.get("format_version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
         raise ArtifactError(
-            f"{directory}: has format version {metadata['format_version']}, this ance-plugin reads "
-            f"up to {FORMAT_VERSION}; upgrade it"
+            f"{directory}: has format version {version}, this ance-plugin reads up to "
+            f"{FORMAT_VERSION}; upgrade it"
         )
-    for name, expected in metadata["files"].items():
+    _check_sizes(directory, kind, metadata)
+    return metadata
+
+
+def _check_sizes(directory: Path, kind: str, metadata: dict[str, Any]) -> None:
+    try:
+        if not isinstance(metadata["format_version"], int):
+            raise TypeError("the format version is no integer")
+        sizes = {name: int(file["size_bytes"]) for name, file in metadata["files"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as err:
+        problem = f"is damaged, it does not list its files; make the {kind} again"
+        raise ArtifactError(f"{directory / METADATA}: {problem}") from err
+    for name, expected in sizes.items():
         file = directory / name
         size = file.stat().st_size if file.is_file() else None
-        if size != expected["size_bytes"]:
+        if size != expected:
             found = "is missing" if size is None else f"has {size} bytes"
             raise ArtifactError(
-                f"{file}: {found}, expected {expected['size_bytes']} bytes; make the {kind} again"
+                f"{file}: {found}, expected {expected} bytes; make the {kind} again"
             )
-    return metadata
 
 
 def verify(directory: Path, kind: str) -> dict[str, Any]:

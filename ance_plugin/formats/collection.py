@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import sys
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -141,6 +142,8 @@ def _read_jsonl(path: Path) -> Iterator[Document]:
 def _read_tsv(path: Path) -> Iterator[Document]:
     lines = read_lines(path)
     for number, line in lines:
+        if not line.strip():
+            continue
         if number == 1 and line.split("\t") == _DPR_HEADER:
             yield from _read_dpr(path, lines)
             return
@@ -153,7 +156,10 @@ def _read_tsv(path: Path) -> Iterator[Document]:
 
 def _read_dpr(path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[Document]:
     """Read the rows after DPR's header; fields may be quoted, as the csv module writes them."""
+    csv.field_size_limit(sys.maxsize)  # the module's own limit is 131,072 characters
     for number, line in lines:
+        if not line.strip():
+            continue
         try:
             columns = next(csv.reader([line], delimiter="\t"), [])
         except csv.Error as err:

@@ -46,6 +46,11 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             record = json.loads(line)
+            if "\\ud" in line.lower():  # only an escape can make half a surrogate pair
+                json.dumps(record, ensure_ascii=False).encode()
+        except UnicodeEncodeError as err:
+            problem = "holds half a surrogate pair, such as \\ud83d alone; it is no text"
+            raise FormatError.at(path, number, problem) from err
         except (ValueError, RecursionError) as err:
             raise FormatError.at(path, number, f"is not valid JSON ({err})") from err
         if not isinstance(record, dict):
@@ -63,6 +68,8 @@ def require_id(value: object, path: Path, number: int, name: str) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool):
         raise FormatError.at(path, number, f"expected a {name} that is a string, found {value!r}")
     text = str(value)
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise FormatError.at(path, number, f"{name} {text!r} holds half a surrogate pair")
     if not text or text.split() != [text]:
         problem = "is empty" if not text.strip() else f"has white space: {text!r}"
         raise FormatError.at(

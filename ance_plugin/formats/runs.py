@@ -60,6 +60,9 @@ def write_run(path: Path, run: Run, *, tag: str, output_format: RunFormat = "tre
     """
     if tag.split() != [tag]:
         raise ValueError(f"tag {tag!r} must be one word: it is a column of the run")
+    for qid, hits in run.items():
+        if not all(math.isfinite(score) for _, score in hits):
+            raise ValueError(f"topic {qid} has a score that is not finite")
     with new_file(path) as file:
         for qid, hits in run.items():
             file.writelines(_format_hits(qid, hits, tag, output_format))
@@ -80,7 +83,7 @@ def _format_hits(qid: str, hits: list[Hit], tag: str, output_format: RunFormat) 
         if output_format == "msmarco":
             yield f"{qid}\t{docid}\t{position}\n"
         else:
-            yield f"{qid} Q0 {docid} {position} {score!r} {tag}\n"
+            yield f"{qid} Q0 {docid} {position} {float(score)!r} {tag}\n"
 
 
 def _parse_score(text: str, path: Path, number: int) -> float:

@@ -61,6 +61,7 @@ def read_topics(split: str) -> list[Topic]:
         Topic(entry.qualified_name, entry.summary)
         for entry in _entries()
         if uses[entry.summary] == 1
+        and entry.summary not in f"{entry.qualified_name}{entry.signature} {entry.body}"
         and len(entry.summary.split()) >= _MIN_TOPIC_WORDS
         and len(entry.body.split()) >= _MIN_BODY_WORDS
         and _bucket(entry.qualified_name) in SPLITS[split]

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ance_plugin.records import Topic
 
 _ID_FIELDS = ("qid", "id", "_id", "query_id")
 _TEXT_FIELDS = ("text", "query", "question", "title", "contents")
-_TREC_NUMBER = re.compile(r"<num>\s*(?:Number:)?\s*(\S+)", re.IGNORECASE)
+_TREC_NUMBER = re.compile(r"<num>\s*(?:Number:)?\s*([^\s<]+)", re.IGNORECASE)
 _TREC_TITLE = re.compile(r"<title>\s*(?:Topic:)?\s*([^<]*)", re.IGNORECASE)
 
 
@@ -108,10 +109,13 @@ def _answers(line: str) -> list[str] | None:
     if len(columns) != 2 or not columns[1].strip().startswith("["):
         return None
     try:
-        answers = ast.literal_eval(columns[1].strip())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # a backslash in an answer
+            answers = ast.literal_eval(columns[1].strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
-    return answers if isinstance(answers, list) else None
+    is_list = isinstance(answers, list) and all(isinstance(answer, str) for answer in answers)
+    return answers if is_list else None
 
 
 def _refuse_duplicates(topics: list[Topic], name: str) -> None:

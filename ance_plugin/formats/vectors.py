@@ -88,8 +88,11 @@ class GrowingVectors:
         """Write a block so that it is there whole, after a power cut too, or not at all.
 
         Raises:
-            ValueError: A vector is not finite; the message names its docid.
+            ValueError: A vector is not finite; the message names its docid. Or there are more or
+                fewer docids than vectors.
         """
+        if len(docids) != len(vectors):
+            raise ValueError(f"block {block} has {len(docids)} docids for {len(vectors)} vectors")
         is_finite = np.isfinite(vectors).all(axis=1)
         if not is_finite.all():
             docid = docids[int(np.argmin(is_finite))]
@@ -102,16 +105,17 @@ class GrowingVectors:
 
     def finish(self, num_blocks: int, num_documents: int) -> bool:
         """Seal and publish the directory if every block is there; say whether it was."""
-        with artifacts.claim(self.path):
+        with artifacts.claim(self.path, waits=True):
             if not self._partial.is_dir():
                 return True  # another shard published it
             if not all(self.has_block(block) for block in range(num_blocks)):
                 return False
-            for leftover in (*self._partial.glob("*.done"), *self._partial.glob(".*.partial")):
-                leftover.unlink()
-            (self._partial / _SETTINGS).unlink()
             counts = {"num_documents": num_documents, "num_blocks": num_blocks}
-            artifacts.seal(self._partial, KIND, {**self.settings, **counts})
+            names = [name(b) for b in range(num_blocks) for name in (_vectors_name, _docids_name)]
+            artifacts.seal(self._partial, KIND, {**self.settings, **counts}, names=names)
+            for leftover in self._partial.iterdir():
+                if leftover.name not in {*names, artifacts.METADATA}:
+                    leftover.unlink()
             artifacts.publish_directory(self._partial, self.path)
         return True
 

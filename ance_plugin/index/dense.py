@@ -91,13 +91,16 @@ def make_index(factory: str, dimension: int) -> "faiss.Index":
     import faiss
 
     try:
-        return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+        index = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+        if isinstance(faiss.downcast_index(index), faiss.IndexIDMap):
+            raise RuntimeError("rows are numbered from 0 here, IDMap wants ids of its own")
     except RuntimeError as err:
         reason = str(err).strip().splitlines()[-1]
         raise ValueError(
             f"factory {factory!r} makes no index of {dimension} dimensions ({reason}); try Flat, "
             "HNSW32, IVF256,Flat, SQfp16, SQ8 or PQ96 (PQ's number must divide the dimension)"
         ) from err
+    return index
 
 
 def _train(index: "faiss.Index", vectors: Vectors, factory: str) -> None:

@@ -127,7 +127,8 @@ class DenseSearcher:
         """Find the best documents for query vectors, shape (q, d), float32.
 
         Raises:
-            ValueError: ``k`` is below 1, or the vectors have another dimension than the index.
+            ValueError: ``k`` is below 1, or the vectors are not finite, or have another dimension
+                than the index.
         """
         import faiss
 
@@ -137,6 +138,8 @@ class DenseSearcher:
             raise ValueError(
                 f"the queries have {vectors.shape[1]} dimensions, the index {self.dimension}"
             )
+        if not np.isfinite(vectors).all():
+            raise ValueError("the query vectors must be finite, found NaN or infinity")
         faiss.omp_set_num_threads(threads)
         scores, rows = self._search_past_ties(np.ascontiguousarray(vectors, np.float32), k)
         return [

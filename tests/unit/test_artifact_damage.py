@@ -111,3 +111,26 @@ def test_first_setting_that_differs_is_named(found, expected, message):
     """First by name, with both values."""
     with pytest.raises(MismatchError, match=f"^{re.escape(message)}$"):
         require_equal(found, expected, what="index")
+
+
+def test_place_for_an_output_is_made_before_the_work(tmp_path):
+    """Its folder is there then, the file is not."""
+    artifacts.require_writable(tmp_path / "new" / "run.txt")
+
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_folder_where_a_file_is_to_be_written_is_refused(tmp_path):
+    """Before the work, not after it."""
+    with pytest.raises(IsADirectoryError, match="is a folder, expected the name of a file"):
+        artifacts.require_writable(tmp_path)
+
+
+def test_output_below_a_file_is_refused(tmp_path):
+    """A file takes no files."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(OSError, match=r"run\.txt: its folder cannot be made"):
+        artifacts.require_writable(tmp_path / "file" / "deep" / "run.txt")
+    with pytest.raises(OSError, match=r"run\.txt: its folder"):
+        artifacts.require_writable(tmp_path / "file" / "run.txt")
