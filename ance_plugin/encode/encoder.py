@@ -103,24 +103,60 @@ class Encoder:
         texts = [self.settings.render(document.title, document.text) for document in documents]
         return self._encode(texts, self.settings.max_document_tokens, on_progress)
 
-    def _encode(
+    def tokenize(
+        self, texts: Sequence[str], max_tokens: int, *, adds_special_tokens: bool = True
+    ) -> list[list[int]]:
+        """Turn texts into token ids, cut at the right to ``max_tokens``, special tokens included.
+
+        Args:
+            texts: Taken as they are: neither lower-cased nor rendered.
+            max_tokens: Tokens a text is cut to.
+            adds_special_tokens: Whether the tokenizer puts its first and last token around a text.
+
+        Returns:
+            One list of ids a text, without padding.
+        """
+        if not texts:
+            return []
+        ids: list[list[int]] = self._tokenizer(
+            list(texts),
+            truncation=True,
+            max_length=max_tokens,
+            add_special_tokens=adds_special_tokens,
+            return_attention_mask=False,
+        )["input_ids"]
+        return ids
+
+    def encode_tokens(
         self,
-        texts: list[str],
-        max_tokens: int,
+        rows: Sequence[list[int]],
+        *,
         on_progress: Callable[[int], object] | None = None,
     ) -> NDArray[np.float32]:
-        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        if not texts:
-            return vectors
-        rows = self._tokenizer(
-            texts, truncation=True, max_length=max_tokens, return_attention_mask=False
-        )["input_ids"]
+        """Encode token ids as they are, in batches of like length.
+
+        Args:
+            rows: Ids of each text, at least one each and no more than the body has positions.
+            on_progress: Called after each batch with the number of texts in it.
+
+        Returns:
+            Shape (n, d), float32; of length one only where the settings normalise.
+        """
+        vectors = np.empty((len(rows), self.dimension), dtype=np.float32)
         lengths = [len(row) for row in rows]
         for batch in plan_batches(lengths, max_texts=self.batch_size, max_tokens=_TOKENS_PER_BATCH):
             vectors[batch] = self._forward([rows[place] for place in batch])
             if on_progress is not None:
                 on_progress(len(batch))
         return vectors
+
+    def _encode(
+        self,
+        texts: list[str],
+        max_tokens: int,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> NDArray[np.float32]:
+        return self.encode_tokens(self.tokenize(texts, max_tokens), on_progress=on_progress)
 
     @torch.inference_mode()
     def _forward(self, rows: list[list[int]]) -> NDArray[np.float32]:
