@@ -103,6 +103,18 @@ class Encoder:
         texts = [self.settings.render(document.title, document.text) for document in documents]
         return self._encode(texts, self.settings.max_document_tokens, on_progress)
 
+    @property
+    def special_tokens(self) -> tuple[str, str]:
+        """The texts of the first token and of the one that ends or separates texts.
+
+        Raises:
+            ValueError: The tokenizer lacks one.
+        """
+        first, last = self._tokenizer.cls_token, self._tokenizer.sep_token
+        if first is None or last is None:
+            raise ValueError(f"{self.name}: its tokenizer has no first or no separating token")
+        return str(first), str(last)
+
     def tokenize(
         self, texts: Sequence[str], max_tokens: int, *, adds_special_tokens: bool = True
     ) -> list[list[int]]:
