@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ance_plugin import jvm
-from ance_plugin.errors import ArtifactError
+from ance_plugin.errors import ArtifactError, MismatchError
 from ance_plugin.progress import track
 from ance_plugin.ranking import rank
 from ance_plugin.records import Hit, Run
@@ -90,6 +90,28 @@ class Bm25Searcher:
         for part in track(parts, what="BM25", total=-(-len(pairs) // _QUERIES_AT_ONCE)):
             run.update(self._search_part(part, k, threads))
         return run
+
+    def read_contents(self, docid: str) -> str:
+        """Read what was indexed of a document: its title and text, as they were.
+
+        Raises:
+            MismatchError: There is no such document.
+            ArtifactError: The index does not hold texts as JSON with ``contents``.
+        """
+        document = self._searcher.doc(docid)
+        if document is None:
+            raise MismatchError(
+                f"{self.index_dir}: has no document {docid}; give a sparse index of the passages "
+                "that the dense index holds"
+            )
+        raw = document.get("raw")
+        try:
+            return str(json.loads(raw)["contents"])
+        except (TypeError, ValueError, KeyError) as err:
+            raise ArtifactError(
+                f"{self.index_dir}: does not hold the text of {docid} as JSON with contents; make "
+                "it with python -m ance_plugin.index bm25, or Pyserini's -storeRaw"
+            ) from err
 
     def _search_part(self, part: Sequence[tuple[str, str]], k: int, threads: int) -> Run:
         queries, qids = zip(*part, strict=True)
