@@ -67,7 +67,7 @@ def run_stock_pyserini(folder):
 
 
 def make_model(folder):
-    """Write a RoBERTa of 2 layers with ANCE's head as Pyserini reads it; return it and its parts."""
+    """Write a RoBERTa of 2 layers with ANCE's head as Pyserini reads it; return our encoder."""
     import torch
     from tokenizers import ByteLevelBPETokenizer
     from transformers import RobertaConfig, RobertaModel, RobertaTokenizer
