@@ -116,9 +116,11 @@ def _describe(
     vector_type: VectorType,
 ) -> dict[str, Any]:
     """List what decides the bytes of the vectors."""
+    tower = {} if encoder.tower is None else {"tower": encoder.tower}
     return {
         "collection": collection.describe(fingerprint),
         "encoder": {"name": encoder.name, **encoder.identity, "overrides": encoder.overrides},
+        **tower,
         "dimension": encoder.dimension,
         "precision": encoder.precision,
         "device": encoder.device.type,
