@@ -107,7 +107,7 @@ class Encoder:
         """
         self._require_tower("document")
         limit = max_tokens or self.settings.max_document_tokens
-        rows = self._tokenize_documents(documents, limit)
+        rows = self.tokenize_documents(documents, limit)
         return self.encode_tokens(rows, on_progress=on_progress)
 
     @property
@@ -176,9 +176,18 @@ class Encoder:
                 on_progress(len(batch))
         return vectors
 
-    def _tokenize_documents(
+    def tokenize_documents(
         self, documents: Sequence[Document], max_tokens: int
     ) -> list[list[int]]:
+        """Turn documents into token ids: rendered or paired, cut to ``max_tokens``, not padded.
+
+        Args:
+            documents: What to tokenize.
+            max_tokens: Tokens a document is cut to, special tokens included.
+
+        Returns:
+            One list of ids a document.
+        """
         if not self.settings.is_document_pair:
             render = self.settings.render
             return self.tokenize([render(d.title, d.text) for d in documents], max_tokens)

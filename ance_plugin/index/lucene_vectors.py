@@ -32,6 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from ance_plugin import artifacts, jvm
 from ance_plugin.errors import ArtifactError
 from ance_plugin.formats.vectors import Vectors
+from ance_plugin.index.dense import describe_vectors
 from ance_plugin.progress import count
 from ance_plugin.version import describe_versions
 
@@ -215,9 +216,8 @@ class _DocumentMaker:
 def _describe(
     vectors: Vectors, graph: GraphType, num_vectors: int, max_norm: float | None
 ) -> dict[str, Any]:
-    made_from = ("collection", "encoder", "precision", "vector_type", "dimension", "maxp")
     return {
-        **{name: vectors.metadata[name] for name in made_from if name in vectors.metadata},
+        **describe_vectors(vectors),
         "num_vectors": num_vectors,
         "factory": f"lucene-{graph}",
         "similarity": "MAXIMUM_INNER_PRODUCT",

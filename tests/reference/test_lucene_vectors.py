@@ -61,7 +61,7 @@ def folder(tmp_path_factory):
 
 def write_vectors(path, documents):
     settings = {
-        **{name: None for name in ("collection", "encoder", "precision")},
+        **dict.fromkeys(("collection", "encoder", "precision")),
         "vector_type": "float32",
         "dimension": documents.shape[1],
     }
@@ -122,7 +122,7 @@ def test_hits_beyond_the_breadth_are_there(folder, queries, name):
 
 
 def test_one_query_is_searched_as_in_a_batch(folder, queries):
-    """search and batch_search agree, by text and by vector."""
+    """One query alone and in a batch agree, by text and by vector."""
     searcher = LuceneDenseSearcher(folder / "flat", Ready(queries))
 
     alone = searcher.search(queries[0], 10)
