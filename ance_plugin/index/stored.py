@@ -114,13 +114,19 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return {} if is_stock else artifacts.open_sealed(path, KIND)
 
 
+def peek_metadata(path: Path) -> dict[str, Any]:
+    """Read an index folder's metadata whatever kind of index it is; empty where there is none."""
+    file = path / artifacts.METADATA
+    return artifacts.read_json(file) if file.is_file() else {}
+
+
 def summarise_metadata(path: Path) -> dict[str, Any]:
     """Give what a run's manifest says of the index it was made with."""
     file = path / artifacts.METADATA
     if not file.is_file():
         return {"path": str(path)}
     metadata = json.loads(file.read_text(encoding="utf-8"))
-    kept = ("kind", "factory", "analyzer", "collection", "precision")
+    kept = ("kind", "factory", "analyzer", "collection", "precision", "maxp")
     return {
         "path": str(path),
         "metadata_sha256": artifacts.sha256_file(file),

@@ -17,7 +17,6 @@ from ance_plugin.search.vectors import QUERIES_AT_ONCE, Feedback
 if TYPE_CHECKING:
     from ance_plugin.encode.encoder import Encoder
 
-METHODS = ("avg", "rocchio", "ance-prf")
 ANCE_PRF_TOKENS = 512
 
 
