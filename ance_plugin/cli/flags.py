@@ -81,14 +81,8 @@ def add_run_output(parser: argparse.ArgumentParser) -> None:
 
 def add_encoder(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
     """Add what says which encoder, where it computes, and which of its settings to replace."""
+    add_checkpoint(parser, is_required=is_required)
     add = parser.add_argument
-    default = "" if is_required else " (default: the one that made the index)"
-    add(
-        "--encoder",
-        required=is_required,
-        metavar="E",
-        help=f"checkpoint folder, or name on the model hub{default}",
-    )
     add("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     add(
         "--precision",
@@ -101,6 +95,17 @@ def add_encoder(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
         default=256,
         metavar="N",
         help="texts a batch at most; long texts go in smaller ones (default: %(default)s)",
+    )
+
+
+def add_checkpoint(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
+    """Add what says which encoder, and which of its settings to replace."""
+    default = "" if is_required else " (default: the one that made the index)"
+    parser.add_argument(
+        "--encoder",
+        required=is_required,
+        metavar="E",
+        help=f"checkpoint folder, or name on the model hub{default}",
     )
     settings = parser.add_argument_group("settings to use in place of the checkpoint's own")
     add = settings.add_argument
