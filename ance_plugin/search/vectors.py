@@ -56,6 +56,10 @@ class VectorSearcher(ABC):
     Args:
         index_dir: The index folder.
         encoder: Ours, or any object with Pyserini's ``encode(query)``.
+
+    Attributes:
+        dimension: Width of the vectors.
+        num_docs: Documents, or passages, in the index.
     """
 
     dimension: int
