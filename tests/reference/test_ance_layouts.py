@@ -160,7 +160,7 @@ def test_titles_and_feedback_are_encoded_as_pyserini_does(stock, name):
 
 
 def test_what_pyserini_saved_loads_from_both_of_its_files(stock):
-    """Its class saves safetensors; ``pytorch_model.bin`` of the same weights is the same encoder."""
+    """Its class saves safetensors; the same weights pickled make the same encoder."""
     (stock / "pickled").mkdir()
     for file in (stock / "saved").iterdir():
         if file.name != "model.safetensors":
