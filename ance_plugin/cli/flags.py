@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ance_plugin.encode.recipes import RECIPES
+
 
 def new_parser(prog: str, description: str) -> argparse.ArgumentParser:
     """Make a parser whose help shows defaults and whose flags cannot be abbreviated."""
@@ -79,14 +81,8 @@ def add_run_output(parser: argparse.ArgumentParser) -> None:
 
 def add_encoder(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
     """Add what says which encoder, where it computes, and which of its settings to replace."""
+    add_checkpoint(parser, is_required=is_required)
     add = parser.add_argument
-    default = "" if is_required else " (default: the one that made the index)"
-    add(
-        "--encoder",
-        required=is_required,
-        metavar="E",
-        help=f"checkpoint folder, or name on the model hub{default}",
-    )
     add("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     add(
         "--precision",
@@ -100,8 +96,25 @@ def add_encoder(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
         metavar="N",
         help="texts a batch at most; long texts go in smaller ones (default: %(default)s)",
     )
+
+
+def add_checkpoint(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
+    """Add what says which encoder, and which of its settings to replace."""
+    default = "" if is_required else " (default: the one that made the index)"
+    parser.add_argument(
+        "--encoder",
+        required=is_required,
+        metavar="E",
+        help=f"checkpoint folder, or name on the model hub{default}",
+    )
     settings = parser.add_argument_group("settings to use in place of the checkpoint's own")
     add = settings.add_argument
+    add(
+        "--recipe",
+        choices=list(RECIPES),
+        help="treat texts as they were for Pyserini's prebuilt index of this kind; flags beside it "
+        "win (default: the checkpoint's own)",
+    )
     add("--max-length", type=positive_int, metavar="N", help="tokens a document is cut to")
     add("--max-query-length", type=positive_int, metavar="N", help="tokens a query is cut to")
     add("--pooling", choices=["cls", "mean"], help="how token states become one vector")
@@ -112,8 +125,9 @@ def add_encoder(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
 
 
 def read_overrides(args: argparse.Namespace) -> dict[str, Any]:
-    """Collect the encoder settings that were given, by their names in ``EncoderSettings``."""
+    """Collect the recipe and the settings that were given, as ``load_checkpoint`` takes them."""
     given = {
+        "recipe": args.recipe,
         "max_document_tokens": args.max_length,
         "max_query_tokens": args.max_query_length,
         "pooling": args.pooling,

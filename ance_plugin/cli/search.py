@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ance_plugin.artifacts import require_writable
-from ance_plugin.cli.flags import (
-    add_encoder,
-    add_run_output,
-    add_topics,
-    positive_int,
-    read_overrides,
+from ance_plugin.cli.dense import (
+    add_dense_flags,
+    check_dense_flags,
+    describe_dense,
+    open_dense,
+    open_feedback,
 )
+from ance_plugin.cli.flags import add_run_output, add_topics, positive_int
 from ance_plugin.cli.run import UsageError
 from ance_plugin.fusion.flags import add_method_flags, read_params
 from ance_plugin.fusion.methods import FusionParams
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     from ance_plugin.fusion.tuned import Tuned
     from ance_plugin.records import Run, Topic
     from ance_plugin.search.bm25 import Bm25Searcher
-    from ance_plugin.search.dense import DenseSearcher
+    from ance_plugin.search.prf import PrfSearcher
+    from ance_plugin.search.vectors import VectorSearcher
 
 logger = logging.getLogger(__name__)
 
-_DENSE_ONLY = ("encoder", "ef_search", "nprobe")
+_DENSE_ONLY = ("encoder", "encoded_queries", "ef_search", "nprobe")
 _SPARSE_ONLY = ("k1", "b")
 
 
@@ -36,13 +38,10 @@ def add_search_flags(parser: argparse.ArgumentParser) -> None:
     """Add every flag of the search command."""
     add_topics(parser)
     add = parser.add_argument
-    add("--index", type=Path, metavar="DIR", help="dense index folder")
-    add("--sparse-index", type=Path, metavar="DIR", help="Lucene index folder")
+    add("--sparse-index", type=Path, metavar="DIR", help="Lucene index folder of texts, for BM25")
     add_run_output(parser)
     add("--hits", type=positive_int, default=1000, metavar="N", help="hits a topic (default: 1000)")
     add("--threads", type=positive_int, default=2, metavar="N", help="search threads (default: 2)")
-    add("--ef-search", type=positive_int, metavar="N", help="HNSW's breadth (default: FAISS's)")
-    add("--nprobe", type=positive_int, metavar="N", help="IVF's lists to visit (default: FAISS's)")
     add("--k1", type=float, metavar="X", help="BM25's term saturation (default: 0.9)")
     add("--b", type=float, metavar="X", help="BM25's length normalisation (default: 0.4)")
     add("--max-passage", action="store_true", help="give a document its best passage's score")
@@ -59,7 +58,7 @@ def add_search_flags(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="between document and passage in a docid (default: %(default)s)",
     )
-    add_encoder(parser, is_required=False)
+    add_dense_flags(parser)
     _add_fusion_flags(parser)
 
 
@@ -81,10 +80,11 @@ def search(args: argparse.Namespace, words: Sequence[str]) -> None:
     topics = read_topics(args.topics)
     if settings is not None and not isinstance(settings, FusionParams):
         settings.check_leak((topic.qid for topic in topics), allow_leak=args.allow_leak)
-    dense = _open_dense(args) if args.index else None
+    dense = open_dense(args) if args.index else None
     sparse = _open_sparse(args) if args.sparse_index else None
+    feedback = open_feedback(args, dense, sparse) if dense else None
     started = time.monotonic()
-    run = _search(args, topics, settings, dense, sparse)
+    run = _search(args, topics, settings, feedback or dense, sparse)
     seconds = time.monotonic() - started
     if args.max_passage:
         run = _best_passages(run, args)
@@ -95,6 +95,8 @@ def search(args: argparse.Namespace, words: Sequence[str]) -> None:
         "command": shlex.join(["python", "-m", "ance_plugin.search", *words]),
     }
     manifest |= _describe(args, settings, dense, sparse)
+    if feedback is not None:
+        manifest["feedback"] = {"depth": feedback.depth, **feedback.method.to_json()}
     manifest |= {"tag": tag, "num_topics": len(topics), "seconds": round(seconds, 3)}
     write_manifest(args.output, manifest)
     write_run(args.output, run, tag=tag, output_format=args.output_format)
@@ -124,11 +126,15 @@ def _check_flags(args: argparse.Namespace) -> "FusionParams | Tuned | None":
         raise UsageError("give --index for dense search, --sparse-index for BM25, or both")
     _refuse_without(args, "index", _DENSE_ONLY)
     _refuse_without(args, "sparse_index", _SPARSE_ONLY)
+    check_dense_flags(args)
+    is_fused = bool(args.method or args.params)
+    if args.prf_method == "ance-prf" and not is_fused:  # --sparse-index gives it texts, no hits
+        return None
     if not (args.index and args.sparse_index):
-        if args.method or args.params:
+        if is_fused:
             raise UsageError("--fusion and --params need both --index and --sparse-index")
         return None
-    if not args.method and not args.params:
+    if not is_fused:
         raise UsageError("with two indexes, say how to fuse: --fusion rrf, or --params FILE")
     try:
         params = read_params(args)
@@ -150,26 +156,6 @@ def _refuse_without(args: argparse.Namespace, needed: str, names: Sequence[str])
             raise UsageError(f"{flags[0]} needs {flags[1]}")
 
 
-def _open_dense(args: argparse.Namespace) -> "DenseSearcher":
-    """Open the index with its own encoder, or the one that was named, settings included."""
-    from ance_plugin.encode.encoder import Encoder
-    from ance_plugin.index.stored import read_metadata
-    from ance_plugin.search.dense import DenseSearcher
-
-    made_with = read_metadata(args.index).get("encoder", {})
-    name = args.encoder or made_with.get("name")
-    if name is None:
-        raise UsageError(f"{args.index} does not say which encoder made it; give --encoder")
-    encoder = Encoder.load(
-        name,
-        overrides={**made_with.get("overrides", {}), **read_overrides(args)},
-        device=args.device,
-        precision=args.precision,
-        batch_size=args.batch_size,
-    )
-    return DenseSearcher(args.index, encoder, ef_search=args.ef_search, nprobe=args.nprobe)
-
-
 def _open_sparse(args: argparse.Namespace) -> "Bm25Searcher":
     from ance_plugin.search.bm25 import K1, B, Bm25Searcher
 
@@ -181,7 +167,7 @@ def _search(
     args: argparse.Namespace,
     topics: "Sequence[Topic]",
     settings: "FusionParams | Tuned | None",
-    dense: "DenseSearcher | None",
+    dense: "VectorSearcher | PrfSearcher | None",
     sparse: "Bm25Searcher | None",
 ) -> "Run":
     from ance_plugin.search.hybrid import HybridSearcher
@@ -208,7 +194,7 @@ def _params(settings: "FusionParams | Tuned") -> FusionParams:
 def _describe(
     args: argparse.Namespace,
     settings: "FusionParams | Tuned | None",
-    dense: "DenseSearcher | None",
+    dense: "VectorSearcher | None",
     sparse: "Bm25Searcher | None",
 ) -> dict[str, Any]:
     """Say everything that decides the run."""
@@ -217,11 +203,7 @@ def _describe(
 
     content: dict[str, Any] = {"topics": args.topics, "hits": args.hits}
     if dense is not None:
-        encoder: Any = dense.encoder
-        content["index"] = summarise_metadata(dense.index_dir)
-        content["encoder"] = {"name": encoder.name, **encoder.identity}
-        content["encoder"] |= {"precision": encoder.precision, "device": str(encoder.device)}
-        content["parameters"] = {"ef_search": args.ef_search, "nprobe": args.nprobe}
+        content |= describe_dense(args, dense)
     if sparse is not None:
         content["sparse_index"] = summarise_metadata(sparse.index_dir)
         content["bm25"] = {"k1": sparse.k1, "b": sparse.b}

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ance_plugin import artifacts
 from ance_plugin.encode.encoder import Encoder
+from ance_plugin.encode.maxp import NUM_CHUNKS, MaxP, encode_passages
 from ance_plugin.formats.collection import Collection, Fingerprint
 from ance_plugin.formats.vectors import GrowingVectors
 from ance_plugin.progress import count
@@ -49,6 +50,7 @@ def encode_collection(
     shard: Shard | None = None,
     block_size: int = BLOCK_SIZE,
     vector_type: VectorType = "float32",
+    maxp: MaxP | None = None,
     overwrite: bool = False,
 ) -> bool:
     """Encode the blocks of one shard that are not there yet.
@@ -63,6 +65,7 @@ def encode_collection(
         shard: The share of the blocks to encode here; all of them when None.
         block_size: Documents a block.
         vector_type: ``float32`` or ``float16``, on disk.
+        maxp: The kind of MaxP, recorded in the metadata; None is one vector a document.
         overwrite: Replace finished vectors that stand there.
 
     Returns:
@@ -78,6 +81,7 @@ def encode_collection(
     fingerprint = collection.scan()
     num_blocks = -(-fingerprint.num_documents // block_size)
     settings = _describe(collection, fingerprint, encoder, block_size, vector_type)
+    settings |= _describe_maxp(encoder, maxp)
     vectors = GrowingVectors(output, settings, overwrite=overwrite)
     started = time.monotonic()
     num_encoded = 0
@@ -89,8 +93,7 @@ def encode_collection(
             if not share.has(block) or vectors.has_block(block):
                 advance(len(documents))
                 continue
-            encoded = encoder.encode_documents(documents, on_progress=advance)
-            docids = [document.docid for document in documents]
+            docids, encoded = encode_passages(encoder, documents, maxp, on_progress=advance)
             vectors.write_block(block, docids, encoded.astype(vector_type, copy=False))
             num_encoded += len(documents)
     seconds = time.monotonic() - started
@@ -116,9 +119,11 @@ def _describe(
     vector_type: VectorType,
 ) -> dict[str, Any]:
     """List what decides the bytes of the vectors."""
+    tower = {} if encoder.tower is None else {"tower": encoder.tower}
     return {
         "collection": collection.describe(fingerprint),
         "encoder": {"name": encoder.name, **encoder.identity, "overrides": encoder.overrides},
+        **tower,
         "dimension": encoder.dimension,
         "precision": encoder.precision,
         "device": encoder.device.type,
@@ -127,3 +132,10 @@ def _describe(
         "vector_type": vector_type,
         "versions": describe_versions("torch", "transformers"),
     }
+
+
+def _describe_maxp(encoder: Encoder, maxp: MaxP | None) -> dict[str, Any]:
+    if maxp is None:
+        return {}
+    chunks = {"num_chunks": NUM_CHUNKS, "chunk_tokens": encoder.settings.max_document_tokens}
+    return {"maxp": maxp, **(chunks if maxp == "chunks" else {})}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ance_plugin.encode.batching import pad, plan_batches
 from ance_plugin.encode.checkpoint import Checkpoint, load_checkpoint
 from ance_plugin.encode.device import choose_device, choose_precision, torch_dtype
+from ance_plugin.encode.layouts.folder import Tower
 from ance_plugin.records import Document
 
 BATCH_SIZE = 256
@@ -41,6 +42,7 @@ class Encoder:
         self.name = checkpoint.name
         self.settings = checkpoint.settings
         self.overrides = checkpoint.overrides
+        self.tower = checkpoint.describe_tower()
         self.identity = checkpoint.identify()
         self.dimension = checkpoint.model.dimension
         self.device = choose_device(device)
@@ -81,46 +83,126 @@ class Encoder:
         Returns:
             Shape (q, d), float32; of length one only where the settings normalise.
         """
+        self._require_tower("query")
         lowered = self.settings.is_lowercased
         texts = [query.lower() if lowered else query for query in queries]
-        return self._encode(texts, self.settings.max_query_tokens)
+        return self.encode_tokens(self.tokenize(texts, self.settings.max_query_tokens))
 
     def encode_documents(
         self,
         documents: Sequence[Document],
         *,
+        max_tokens: int | None = None,
         on_progress: Callable[[int], object] | None = None,
     ) -> NDArray[np.float32]:
-        """Encode documents, title and text joined by the settings' template.
+        """Encode documents, title and text joined by the template or as a pair.
 
         Args:
             documents: What to encode.
+            max_tokens: Tokens a document is cut to, in place of the settings' own.
             on_progress: Called after each batch with the number of documents in it.
 
         Returns:
             Shape (n, d), float32; of length one only where the settings normalise.
         """
-        texts = [self.settings.render(document.title, document.text) for document in documents]
-        return self._encode(texts, self.settings.max_document_tokens, on_progress)
+        self._require_tower("document")
+        limit = max_tokens or self.settings.max_document_tokens
+        rows = self.tokenize_documents(documents, limit)
+        return self.encode_tokens(rows, on_progress=on_progress)
 
-    def _encode(
+    @property
+    def special_tokens(self) -> tuple[str, str]:
+        """The texts of the first token and of the one that ends or separates texts.
+
+        Raises:
+            ValueError: The tokenizer lacks one.
+        """
+        first, last = self._tokenizer.cls_token, self._tokenizer.sep_token
+        if first is None or last is None:
+            raise ValueError(f"{self.name}: its tokenizer has no first or no separating token")
+        return str(first), str(last)
+
+    def tokenize(
         self,
-        texts: list[str],
+        texts: Sequence[str],
         max_tokens: int,
+        *,
+        pairs: Sequence[str] | None = None,
+        adds_special_tokens: bool = True,
+    ) -> list[list[int]]:
+        """Turn texts into token ids, cut at the right to ``max_tokens``, special tokens included.
+
+        Args:
+            texts: Taken as they are: neither lower-cased nor rendered.
+            max_tokens: Tokens a text is cut to; of a pair, the longer text is cut first.
+            pairs: The second text of each pair; None where texts stand alone.
+            adds_special_tokens: Whether the tokenizer puts its first and last token around a text.
+
+        Returns:
+            One list of ids a text, without padding.
+        """
+        if not texts:
+            return []
+        ids: list[list[int]] = self._tokenizer(
+            list(texts),
+            None if pairs is None else list(pairs),
+            truncation=True,
+            max_length=max_tokens,
+            add_special_tokens=adds_special_tokens,
+            return_attention_mask=False,
+        )["input_ids"]
+        return ids
+
+    def encode_tokens(
+        self,
+        rows: Sequence[list[int]],
+        *,
         on_progress: Callable[[int], object] | None = None,
     ) -> NDArray[np.float32]:
-        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        if not texts:
-            return vectors
-        rows = self._tokenizer(
-            texts, truncation=True, max_length=max_tokens, return_attention_mask=False
-        )["input_ids"]
+        """Encode token ids as they are, in batches of like length.
+
+        Args:
+            rows: Ids of each text, at least one each and no more than the body has positions.
+            on_progress: Called after each batch with the number of texts in it.
+
+        Returns:
+            Shape (n, d), float32; of length one only where the settings normalise.
+        """
+        vectors = np.empty((len(rows), self.dimension), dtype=np.float32)
         lengths = [len(row) for row in rows]
         for batch in plan_batches(lengths, max_texts=self.batch_size, max_tokens=_TOKENS_PER_BATCH):
             vectors[batch] = self._forward([rows[place] for place in batch])
             if on_progress is not None:
                 on_progress(len(batch))
         return vectors
+
+    def tokenize_documents(self, documents: Sequence[Document], max_tokens: int) -> list[list[int]]:
+        """Turn documents into token ids: rendered or paired, cut to ``max_tokens``, not padded.
+
+        Args:
+            documents: What to tokenize.
+            max_tokens: Tokens a document is cut to, special tokens included.
+
+        Returns:
+            One list of ids a document.
+        """
+        if not self.settings.is_document_pair:
+            render = self.settings.render
+            return self.tokenize([render(d.title, d.text) for d in documents], max_tokens)
+        pairs = [self.settings.render_pair(d.title, d.text) for d in documents]
+        titles = [title for title, _ in pairs if title]
+        paired = self.tokenize(titles, max_tokens, pairs=[text for title, text in pairs if title])
+        alone = self.tokenize([text for title, text in pairs if not title], max_tokens)
+        by_kind = {True: iter(paired), False: iter(alone)}  # DPR makes no pair without a title
+        return [next(by_kind[bool(title)]) for title, _ in pairs]
+
+    def _require_tower(self, side: Tower) -> None:
+        if self.tower is not None and self.tower["side"] != side:
+            other = {"query": "question", "document": "context"}[side]
+            raise ValueError(
+                f"{self.name} is the tower that encodes a {self.tower['side']}, not a {side}; "
+                f"give the {other} encoder it was trained with"
+            )
 
     @torch.inference_mode()
     def _forward(self, rows: list[list[int]]) -> NDArray[np.float32]:

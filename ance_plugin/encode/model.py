@@ -4,7 +4,7 @@ ANCE FirstP (Xiong et al., ICLR 2021) is RoBERTa, the first token, Linear(hidden
 other bodies, mean pooling and no head make the encoders of sentence-transformers.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -90,3 +90,10 @@ def pool(states: Tensor, attention_mask: Tensor, pooling: Pooling) -> Tensor:
         return states[:, 0].float()
     weights = attention_mask.unsqueeze(-1).float()
     return (states.float() * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+
+def count_positions(config: Any) -> int:  # noqa: ANN401 - each body has its own configuration class
+    """Count the tokens a body has positions for; RoBERTa's start after the padding index."""
+    positions = int(getattr(config, "max_position_embeddings", 512))
+    is_roberta = config.model_type in {"roberta", "xlm-roberta", "camembert"}
+    return positions - config.pad_token_id - 1 if is_roberta else positions

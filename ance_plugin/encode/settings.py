@@ -4,9 +4,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 type Pooling = Literal["cls", "mean"]
+type Replacement = tuple[str, str, str]
+"""Where (``title``, ``text``, or ``document`` for the two joined), what, and by what."""
 
 POOLINGS: tuple[str, ...] = ("cls", "mean")
 _PLACES = ("{title}", "{text}")
+_REPLACED_IN = ("title", "text", "document")
+# Written only where they are set: metadata of before they existed stays comparable.
+_OPTIONAL = ("is_document_pair", "replacements")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,9 @@ class EncoderSettings:
         max_document_tokens: Tokens a document is cut to, special tokens included.
         is_lowercased: Texts are lower-cased before the tokenizer sees them.
         template: How title and text become one string; white space around it is dropped.
+        is_document_pair: Title and text go to the tokenizer as a pair, in place of the template. A
+            document without a title takes its first line as one, as Pyserini's collections have it.
+        replacements: What is replaced in documents, in order, before they are lower-cased.
     """
 
     pooling: Pooling
@@ -28,6 +36,8 @@ class EncoderSettings:
     max_document_tokens: int = 512
     is_lowercased: bool = False
     template: str = "{title} {text}"
+    is_document_pair: bool = False
+    replacements: tuple[Replacement, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError where a value is out of range."""
@@ -40,12 +50,37 @@ class EncoderSettings:
                 raise ValueError(f"{name} must be at least 3, found {getattr(self, name)}")
         if not any(place in self.template for place in _PLACES):
             raise ValueError(f"template must hold {' or '.join(_PLACES)}, found {self.template!r}")
+        replacements = tuple((where, old, new) for where, old, new in self.replacements)
+        object.__setattr__(self, "replacements", replacements)  # JSON gives lists
+        for where, _, _ in replacements:
+            if where not in _REPLACED_IN:
+                raise ValueError(
+                    f"a replacement is made in {', '.join(_REPLACED_IN)}, found {where!r}"
+                )
 
     def render(self, title: str, text: str) -> str:
         """Join a document's title and text into what is encoded."""
+        title, text = self._replace("title", title), self._replace("text", text)
         joined = self.template.replace("{title}", title, 1).replace("{text}", text, 1).strip()
+        joined = self._replace("document", joined)
         return joined.lower() if self.is_lowercased else joined
+
+    def render_pair(self, title: str, text: str) -> tuple[str, str]:
+        """Give a document's title and text apart; the title is empty where there is none."""
+        if not title:
+            title, line_break, rest = text.partition("\n")
+            title, text = (title, rest) if line_break else ("", text)
+        title, text = self._replace("title", title).strip(), self._replace("text", text).strip()
+        return (title.lower(), text.lower()) if self.is_lowercased else (title, text)
 
     def to_json(self) -> dict[str, Any]:
         """Give the settings as they stand in ``metadata.json``."""
-        return asdict(self)
+        content = asdict(self)
+        content["replacements"] = [list(replacement) for replacement in self.replacements]
+        return {name: value for name, value in content.items() if value or name not in _OPTIONAL}
+
+    def _replace(self, place: str, text: str) -> str:
+        for where, old, new in self.replacements:
+            if where == place:
+                text = text.replace(old, new)
+        return text

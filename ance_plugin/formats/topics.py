@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ance_plugin.errors import FormatError
-from ance_plugin.formats import datasets
+from ance_plugin.formats import datasets, prebuilt_topics
 from ance_plugin.formats.lines import read_json_lines, read_lines, require_id
 from ance_plugin.records import Topic
 
@@ -23,8 +23,8 @@ def read_topics(name: str) -> list[Topic]:
     Args:
         name: A file of ``qid<TAB>text`` lines, JSON lines (``qid`` or ``id``; ``text``, ``query``
             or ``title``), TREC ``<top>`` records, or DPR ``question<TAB>['answer', ...]`` lines,
-            whose qids are line numbers from 0 as in Pyserini; else ``pydoc/<split>`` or an
-            ir-datasets id.
+            whose qids are line numbers from 0 as in Pyserini; else ``pydoc/<split>``, an
+            ir-datasets id, or one of Pyserini's names, such as msmarco-passage-dev-subset.
 
     Returns:
         The topics in the order of the source.
@@ -36,7 +36,12 @@ def read_topics(name: str) -> list[Topic]:
     path = Path(name)
     if path.is_dir():
         raise FormatError(f"{path}: is a folder, expected a file of topics")
-    topics = list(_read_file(path)) if path.is_file() else datasets.read_topics(name)
+    if path.is_file():
+        topics = list(_read_file(path))
+    elif prebuilt_topics.is_topics_name(name):
+        topics = prebuilt_topics.read_topics(name)
+    else:
+        topics = datasets.read_topics(name)
     if not topics:
         raise FormatError(f"{name}: has no topics")
     _refuse_duplicates(topics, name)

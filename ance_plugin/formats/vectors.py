@@ -37,6 +37,7 @@ class Vectors:
         self.path = path
         self.metadata = artifacts.open_sealed(path, KIND)
         self.num_documents: int = self.metadata["num_documents"]
+        self.num_vectors: int = self.metadata.get("num_vectors", self.num_documents)
         self.dimension: int = self.metadata["dimension"]
         self.num_blocks: int = self.metadata["num_blocks"]
 
@@ -110,7 +111,11 @@ class GrowingVectors:
                 return True  # another shard published it
             if not all(self.has_block(block) for block in range(num_blocks)):
                 return False
-            counts = {"num_documents": num_documents, "num_blocks": num_blocks}
+            counts = {
+                "num_documents": num_documents,
+                "num_vectors": sum(map(self._count_vectors, range(num_blocks))),
+                "num_blocks": num_blocks,
+            }
             names = [name(b) for b in range(num_blocks) for name in (_vectors_name, _docids_name)]
             artifacts.seal(self._partial, KIND, {**self.settings, **counts}, names=names)
             for leftover in self._partial.iterdir():
@@ -118,6 +123,9 @@ class GrowingVectors:
                     leftover.unlink()
             artifacts.publish_directory(self._partial, self.path)
         return True
+
+    def _count_vectors(self, block: int) -> int:
+        return len(np.load(self._partial / _vectors_name(block), mmap_mode="r", allow_pickle=False))
 
     def _require_same_settings(self) -> None:
         file = self._partial / _SETTINGS

@@ -1,4 +1,4 @@
-"""Build an index: ``python -m ance_plugin.index bm25`` or ``dense``."""
+"""Build an index: ``python -m ance_plugin.index bm25``, ``dense`` or ``lucene-flat|hnsw``."""
 
 import argparse
 import sys
@@ -12,9 +12,15 @@ from ance_plugin.cli.run import run
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse flags, build the index, return the exit code."""
     parser = new_parser("ance_plugin.index", "Build an index that Pyserini opens too.")
-    kinds = parser.add_subparsers(required=True, metavar="bm25|dense")
+    kinds = parser.add_subparsers(required=True, metavar="KIND")
     _add_bm25(kinds.add_parser("bm25", help="Lucene index of a collection", allow_abbrev=False))
     _add_dense(kinds.add_parser("dense", help="FAISS index of vectors", allow_abbrev=False))
+    for graph, what in (("flat", "every vector compared"), ("hnsw", "a graph")):
+        name = f"lucene-{graph}"
+        _add_lucene(
+            kinds.add_parser(name, help=f"Lucene index of vectors, {what}", allow_abbrev=False),
+            graph,
+        )
     return run(parser, lambda args: args.start(args), argv)
 
 
@@ -28,10 +34,7 @@ def _add_bm25(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_dense(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--vectors", type=Path, required=True, metavar="VECS", help="what encode made"
-    )
-    add_output(parser, "index folder to make", overwrites=True)
+    _add_vectors(parser)
     parser.add_argument(
         "--factory",
         default="Flat",
@@ -44,6 +47,29 @@ def _add_dense(parser: argparse.ArgumentParser) -> None:
         help="FAISS's threads (default: its own choice)",
     )
     parser.set_defaults(start=_start_dense)
+
+
+def _add_lucene(parser: argparse.ArgumentParser, graph: str) -> None:
+    _add_vectors(parser)
+    add = parser.add_argument
+    if graph == "hnsw":
+        add("--m", type=positive_int, default=16, metavar="N", help="links a vector (default: 16)")
+        add(
+            "--ef-construction",
+            type=positive_int,
+            default=100,
+            metavar="N",
+            help="breadth while the graph is built (default: %(default)s)",
+        )
+    add("--threads", type=positive_int, default=2, metavar="N", help="threads (default: 2)")
+    parser.set_defaults(start=_start_lucene, graph=graph)
+
+
+def _add_vectors(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--vectors", type=Path, required=True, metavar="VECS", help="what encode made"
+    )
+    add_output(parser, "index folder to make", overwrites=True)
 
 
 def _start_bm25(args: argparse.Namespace) -> None:
@@ -65,6 +91,21 @@ def _start_dense(args: argparse.Namespace) -> None:
         factory=args.factory,
         threads=args.threads,
         overwrite=args.overwrite,
+    )
+
+
+def _start_lucene(args: argparse.Namespace) -> None:
+    from ance_plugin.formats.vectors import Vectors
+    from ance_plugin.index.lucene_vectors import build_lucene_index
+
+    given = {"m": args.m, "ef_construction": args.ef_construction} if args.graph == "hnsw" else {}
+    build_lucene_index(
+        Vectors(args.vectors),
+        args.output,
+        graph=args.graph,
+        threads=args.threads,
+        overwrite=args.overwrite,
+        **given,
     )
 
 

@@ -74,7 +74,7 @@ def build_dense_index(
     size = (output / INDEX_FILE).stat().st_size
     logger.info(
         "indexed %d vectors as %s in %.1f s, %.1f MB: %s",
-        vectors.num_documents,
+        vectors.num_vectors,
         factory,
         seconds,
         size / 1e6,
@@ -119,10 +119,9 @@ def _train(index: "faiss.Index", vectors: Vectors, factory: str) -> None:
 
 def _sample(vectors: Vectors, num_wanted: int) -> NDArray[np.float32]:
     """Take vectors at random, the same ones each time."""
-    num_documents = vectors.num_documents
     generator = np.random.default_rng(_SEED)
-    num_taken = min(num_wanted, num_documents)
-    rows = np.sort(generator.choice(num_documents, num_taken, replace=False))
+    num_taken = min(num_wanted, vectors.num_vectors)
+    rows = np.sort(generator.choice(vectors.num_vectors, num_taken, replace=False))
     parts, first = [], 0
     for docids, block in vectors.iter_blocks():
         here = rows[(rows >= first) & (rows < first + len(docids))] - first
@@ -131,10 +130,18 @@ def _sample(vectors: Vectors, num_wanted: int) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
+def describe_vectors(vectors: Vectors) -> dict[str, Any]:
+    """List what an index's metadata says of the vectors it was made from."""
+    names = (
+        *("collection", "encoder", "tower", "precision", "vector_type", "dimension"),
+        *("num_documents", "num_vectors", "maxp", "num_chunks", "chunk_tokens"),
+    )
+    return {name: vectors.metadata[name] for name in names if name in vectors.metadata}
+
+
 def _describe(vectors: Vectors, factory: str, seconds: float) -> dict[str, Any]:
-    made_from = ("collection", "encoder", "precision", "vector_type", "dimension", "num_documents")
     return {
-        **{name: vectors.metadata[name] for name in made_from},
+        **describe_vectors(vectors),
         "factory": factory,
         "versions": describe_versions("faiss-cpu"),
         "seconds": round(seconds, 3),

@@ -37,22 +37,43 @@ class StoredIndex:
         Raises:
             MismatchError: Weights, tokenizer, pooling, lengths or text treatment differ.
         """
-        if dimension != self.faiss_index.d:
-            raise MismatchError(
-                f"{self.path}: the index has {self.faiss_index.d} dimensions but the encoder "
-                f"produces {dimension}; encode the collection with the same checkpoint"
-            )
-        made_with = self.metadata.get("encoder")
-        if made_with is None or identity is None:
-            logger.warning("%s: does not say which encoder made it; taking yours", self.path)
-            return
-        expected = {name: made_with[name] for name in made_with.keys() - _NOT_COMPARED}
-        try:
-            what = f"{self.path} was made by another encoder"
-            artifacts.require_equal(identity, expected, what=what)
-        except MismatchError as err:
-            remedy = f"search it with {made_with['name']} as it was encoded"
-            raise MismatchError(f"{err}; {remedy}") from err
+        check_encoder(self.path, self.metadata, self.faiss_index.d, identity, dimension)
+
+
+def check_encoder(
+    path: Path,
+    metadata: dict[str, Any],
+    index_dimension: int,
+    identity: dict[str, Any] | None,
+    dimension: int,
+) -> None:
+    """Refuse an encoder other than the one that made an index's vectors.
+
+    Args:
+        path: The index, for the message.
+        metadata: Its metadata; one that Pyserini made has none.
+        index_dimension: Width of the index's vectors.
+        identity: The encoder's, from ``Checkpoint.identify``; None where it has none.
+        dimension: Width of the encoder's vectors.
+
+    Raises:
+        MismatchError: Weights, tokenizer, pooling, lengths or text treatment differ.
+    """
+    if dimension != index_dimension:
+        raise MismatchError(
+            f"{path}: the index has {index_dimension} dimensions but the encoder "
+            f"produces {dimension}; encode the collection with the same checkpoint"
+        )
+    made_with = metadata.get("encoder")
+    if made_with is None or identity is None:
+        logger.warning("%s: does not say which encoder made it; taking yours", path)
+        return
+    expected = {name: made_with[name] for name in made_with.keys() - _NOT_COMPARED}
+    try:
+        artifacts.require_equal(identity, expected, what=f"{path} was made by another encoder")
+    except MismatchError as err:
+        remedy = f"search it with {made_with['name']} as it was encoded"
+        raise MismatchError(f"{err}; {remedy}") from err
 
 
 def open_index(path: Path) -> StoredIndex:
@@ -93,13 +114,19 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return {} if is_stock else artifacts.open_sealed(path, KIND)
 
 
+def peek_metadata(path: Path) -> dict[str, Any]:
+    """Read an index folder's metadata whatever kind of index it is; empty where there is none."""
+    file = path / artifacts.METADATA
+    return artifacts.read_json(file) if file.is_file() else {}
+
+
 def summarise_metadata(path: Path) -> dict[str, Any]:
     """Give what a run's manifest says of the index it was made with."""
     file = path / artifacts.METADATA
     if not file.is_file():
         return {"path": str(path)}
     metadata = json.loads(file.read_text(encoding="utf-8"))
-    kept = ("kind", "factory", "analyzer", "collection", "precision")
+    kept = ("kind", "factory", "analyzer", "collection", "precision", "maxp")
     return {
         "path": str(path),
         "metadata_sha256": artifacts.sha256_file(file),

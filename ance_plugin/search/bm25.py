@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ance_plugin import jvm
-from ance_plugin.errors import ArtifactError
+from ance_plugin.errors import ArtifactError, MismatchError
 from ance_plugin.progress import track
 from ance_plugin.ranking import rank
 from ance_plugin.records import Hit, Run
@@ -48,7 +48,7 @@ class Bm25Searcher:
         jvm.autoclass("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(_MAX_TERMS)
         self._searcher: Any = jvm.autoclass("io.anserini.search.SimpleSearcher")(str(path))
         self._searcher.set_bm25(k1, b)
-        self._serializer = _hit_serializer()
+        self._serializer = hit_serializer()
         self.num_docs: int = self._searcher.get_total_num_docs()
 
     def search(self, query: str, k: int = 10) -> list[Hit]:
@@ -91,11 +91,33 @@ class Bm25Searcher:
             run.update(self._search_part(part, k, threads))
         return run
 
+    def read_contents(self, docid: str) -> str:
+        """Read what was indexed of a document: its title and text, as they were.
+
+        Raises:
+            MismatchError: There is no such document.
+            ArtifactError: The index does not hold texts as JSON with ``contents``.
+        """
+        document = self._searcher.doc(docid)
+        if document is None:
+            raise MismatchError(
+                f"{self.index_dir}: has no document {docid}; give a sparse index of the passages "
+                "that the dense index holds"
+            )
+        raw = document.get("raw")
+        try:
+            return str(json.loads(raw)["contents"])
+        except (TypeError, ValueError, KeyError) as err:
+            raise ArtifactError(
+                f"{self.index_dir}: does not hold the text of {docid} as JSON with contents; make "
+                "it with python -m ance_plugin.index bm25, or Pyserini's -storeRaw"
+            ) from err
+
     def _search_part(self, part: Sequence[tuple[str, str]], k: int, threads: int) -> Run:
         queries, qids = zip(*part, strict=True)
         # Lucene allocates room for k hits a query, so a k beyond the collection costs memory alone.
         depth = min(k, max(self.num_docs, 1))
-        found = self._searcher.batch_search(_java_list(queries), _java_list(qids), depth, threads)
+        found = self._searcher.batch_search(java_list(queries), java_list(qids), depth, threads)
         hits = json.loads(self._serializer.writeValueAsString(found))
         return {
             qid: rank([hit["docid"] for hit in hits[qid]], [hit["score"] for hit in hits[qid]])
@@ -103,7 +125,7 @@ class Bm25Searcher:
         }
 
 
-def _hit_serializer() -> Any:  # noqa: ANN401 - a com.fasterxml.jackson.databind.ObjectMapper
+def hit_serializer() -> Any:  # noqa: ANN401 - a com.fasterxml.jackson.databind.ObjectMapper
     """Make what turns all hits into one JSON text; reading them one by one takes a call a field."""
     mapper = jvm.autoclass("com.fasterxml.jackson.databind.ObjectMapper")()
     document = jvm.autoclass("java.lang.Class").forName("org.apache.lucene.document.Document")
@@ -111,7 +133,8 @@ def _hit_serializer() -> Any:  # noqa: ANN401 - a com.fasterxml.jackson.databind
     return mapper
 
 
-def _java_list(texts: Sequence[str]) -> Any:  # noqa: ANN401 - a java.util.List
+def java_list(texts: Sequence[str]) -> Any:  # noqa: ANN401 - a java.util.List
+    """Make Java's list of texts, which its searchers take queries in."""
     items = jvm.autoclass("java.util.ArrayList")()
     for text in texts:
         items.add(text)

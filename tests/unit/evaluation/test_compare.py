@@ -111,9 +111,7 @@ def test_tuning_on_evaluated_topics_is_told(tmp_path, qrels):
     """A manifest that names evaluated qids makes a note; other qids make none."""
     tuned = make_run(tmp_path, "rrf.trec", [1, 1, 1])
     other = make_run(tmp_path, "clean.trec", [1, 1, 1])
-    write_manifest(
-        tuned, {"fusion": {"tuned_on": {"qrels": "dev", "qids": ["q1", "q3", "q9"]}}}
-    )
+    write_manifest(tuned, {"fusion": {"tuned_on": {"qrels": "dev", "qids": ["q1", "q3", "q9"]}}})
     write_manifest(other, {"fusion": {"tuned_on": {"qrels": "dev", "qids": ["q9"]}}})
 
     found = compare_runs(qrels, [tuned, other], settings=MRR)

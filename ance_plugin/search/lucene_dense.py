@@ -1,0 +1,123 @@
+"""Dense search in a Lucene index of vectors, with Pyserini's ``search`` and ``batch_search``."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ance_plugin import artifacts, jvm
+from ance_plugin.errors import AnceError
+from ance_plugin.index.lucene_vectors import KIND, lengthen, to_dot_products
+from ance_plugin.index.stored import check_encoder
+from ance_plugin.ranking import rank
+from ance_plugin.records import Hit
+from ance_plugin.search.bm25 import hit_serializer, java_list
+from ance_plugin.search.vectors import EXTRA_HITS, BatchQueryEncoder, QueryEncoder, VectorSearcher
+
+EF_SEARCH = 100
+_QUERIES_AT_ONCE = 64
+
+type _Found = list[dict[str, Any]]
+
+
+class LuceneDenseSearcher(VectorSearcher):
+    """Search an index that ``python -m ance_plugin.index lucene-flat`` or ``lucene-hnsw`` made.
+
+    Scores are inner products. A Lucene search cannot return more hits than its breadth
+    (``ef_search``), and Anserini's searchers then return fewer than were asked for; here the
+    breadth is raised to the number of hits, and again where a graph gives fewer.
+
+    Args:
+        index_dir: The index folder.
+        encoder: Ours, or any object with Pyserini's ``encode(query)``.
+        ef_search: HNSW's search breadth at least; None is 100. A flat index has none.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ArtifactError: It is no Lucene index of vectors made here, or damaged.
+        MismatchError: The index was made with another encoder, or another one's settings.
+        ValueError: ``ef_search`` was given for a flat index.
+        JavaError: There is no usable Java.
+    """
+
+    def __init__(
+        self,
+        index_dir: str | Path,
+        encoder: QueryEncoder | BatchQueryEncoder,
+        *,
+        ef_search: int | None = None,
+    ) -> None:
+        path = Path(index_dir)
+        metadata = artifacts.open_sealed(path, KIND)
+        self.dimension = metadata["dimension"]
+        dimension = getattr(encoder, "dimension", self.dimension)
+        identity = getattr(encoder, "identity", None)
+        check_encoder(path, metadata, self.dimension, identity, dimension)
+        if ef_search is not None and metadata["factory"] != "lucene-hnsw":
+            raise ValueError(f"{path}: {metadata['factory']} has no parameter efSearch")
+        super().__init__(path, encoder)
+        self.num_docs = metadata["num_vectors"]
+        self.ef_search = ef_search or EF_SEARCH
+        self._max_norm: float | None = metadata["max_norm"]
+        # Anserini's searcher for flat indexes is this one with its breadth fixed at 1,000.
+        name = "io.anserini.search.HnswDenseSearcher"
+        self._settings = jvm.autoclass(f"{name}$Args")()
+        self._settings.index = str(path)
+        self._searcher = jvm.autoclass(name)(self._settings)
+        self._serializer = hit_serializer()
+
+    def search_vectors(
+        self, vectors: NDArray[np.float32], k: int, *, threads: int = 1
+    ) -> list[list[Hit]]:
+        """Find the best documents for query vectors.
+
+        Args:
+            vectors: Shape (q, d), float32.
+            k: Hits at most, at least 1; all of them are returned, whatever ``ef_search`` is.
+            threads: Java threads.
+
+        Returns:
+            One list of hits a query, best first.
+
+        Raises:
+            ValueError: ``k`` is below 1, or the vectors have another dimension than the index.
+        """
+        self.check_query_vectors(vectors, k)
+        queries = lengthen(vectors, self._max_norm, are_queries=True)
+        hits = []
+        for first in range(0, len(queries), _QUERIES_AT_ONCE):
+            part = [json.dumps(row) for row in queries[first : first + _QUERIES_AT_ONCE].tolist()]
+            for found in self._search_past_ties(part, k, threads):
+                scores = to_dot_products([hit["score"] for hit in found])
+                hits.append(rank([hit["docid"] for hit in found], scores, k))
+        return hits
+
+    def _search_past_ties(self, queries: Sequence[str], k: int, threads: int) -> list[_Found]:
+        """Search deep enough for k hits, and that none tied with the last is left out."""
+        depth = min(k + EXTRA_HITS, self.num_docs)
+        breadth = max(depth, self.ef_search)
+        while True:
+            found = self._search(queries, depth, breadth, threads)
+            is_short = any(len(hits) < depth for hits in found)
+            is_cut = depth < self.num_docs and any(
+                hits[min(k, len(hits)) - 1]["score"] == hits[-1]["score"] for hits in found if hits
+            )
+            if not (is_cut or (is_short and breadth < self.num_docs)):
+                return found
+            depth = min(2 * depth, self.num_docs) if is_cut else depth
+            breadth = max(depth, min(2 * breadth, self.num_docs))
+
+    def _search(
+        self, queries: Sequence[str], depth: int, breadth: int, threads: int
+    ) -> list[_Found]:
+        self._settings.efSearch = breadth
+        keys = [str(place) for place in range(len(queries))]
+        result = self._searcher.batch_search(java_list(queries), java_list(keys), depth, threads)
+        found = json.loads(self._serializer.writeValueAsString(result))
+        missing = len(keys) - len(found)
+        if missing:  # Anserini drops a query that failed, without its exception
+            raise AnceError(f"{self.index_dir}: Lucene failed on {missing} of {len(keys)} queries")
+        return [found[key] for key in keys]

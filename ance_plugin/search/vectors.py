@@ -1,0 +1,141 @@
+"""What every searcher of vectors has: queries are encoded here, hits are found by a subclass."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ance_plugin.progress import track
+from ance_plugin.records import Hit, Run
+
+QUERIES_AT_ONCE = 512
+EXTRA_HITS = 8
+
+
+class QueryEncoder(Protocol):
+    """What turns one query into a vector of shape (d,); Pyserini's query encoders do."""
+
+    def encode(self, query: str, /) -> NDArray[np.float32]:
+        """Encode one query."""
+        ...
+
+
+@runtime_checkable
+class BatchQueryEncoder(Protocol):
+    """What turns queries into vectors of shape (q, d) in one call; ``encode.Encoder`` does."""
+
+    def encode_queries(self, queries: Sequence[str], /) -> NDArray[np.float32]:
+        """Encode several queries."""
+        ...
+
+
+@runtime_checkable
+class PyseriniBatchEncoder(Protocol):
+    """What Pyserini's ``batch_search`` looks for; our Pyserini encoder classes have it."""
+
+    def encode_batch(self, queries: list[str], /) -> NDArray[np.float32]:
+        """Encode several queries."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a first search found for one query: hits, best first, and their vectors, (m, d)."""
+
+    hits: list[Hit]
+    vectors: NDArray[np.float32]
+
+
+class VectorSearcher(ABC):
+    """Encode queries, search for their vectors; subclasses know the index.
+
+    Args:
+        index_dir: The index folder.
+        encoder: Ours, or any object with Pyserini's ``encode(query)``.
+
+    Attributes:
+        dimension: Width of the vectors.
+        num_docs: Documents, or passages, in the index.
+    """
+
+    dimension: int
+    num_docs: int
+
+    def __init__(self, index_dir: Path, encoder: QueryEncoder | BatchQueryEncoder) -> None:
+        self.index_dir = index_dir
+        self.encoder = encoder
+
+    def search(self, query: str | NDArray[np.float32], k: int = 10, threads: int = 1) -> list[Hit]:
+        """Find the documents with the highest inner product.
+
+        Args:
+            query: A text, or a vector of shape (d,).
+            k: Hits at most, at least 1.
+            threads: Threads to search with.
+
+        Returns:
+            Hits, best first; fewer than ``k`` only where the index returns fewer.
+        """
+        vectors = self.encode([query]) if isinstance(query, str) else np.atleast_2d(query)
+        return self.search_vectors(vectors, k, threads=threads)[0]
+
+    def batch_search(
+        self,
+        queries: Sequence[str] | NDArray[np.float32],
+        qids: Sequence[str],
+        k: int = 10,
+        threads: int = 1,
+    ) -> Run:
+        """Search for several queries at once.
+
+        Args:
+            queries: Texts, or vectors of shape (q, d).
+            qids: Their ids, one each, no two the same.
+            k: Hits at most for each query, at least 1.
+            threads: Threads to search with.
+
+        Returns:
+            qid -> hits, best first, in the order of ``qids``.
+
+        Raises:
+            ValueError: ``k`` is below 1, or lengths differ.
+        """
+        if len(queries) != len(qids):
+            raise ValueError(f"{len(queries)} queries but {len(qids)} qids")
+        run: Run = {}
+        parts = range(0, len(qids), QUERIES_AT_ONCE)
+        for first in track(parts, what="dense", total=len(parts)):
+            part = queries[first : first + QUERIES_AT_ONCE]
+            vectors = part if isinstance(part, np.ndarray) else self.encode(part)
+            hits = self.search_vectors(vectors, k, threads=threads)
+            run.update(zip(qids[first : first + QUERIES_AT_ONCE], hits, strict=True))
+        return run
+
+    def encode(self, queries: Sequence[str]) -> NDArray[np.float32]:
+        """Encode queries, in one call where the encoder can; shape (q, d), float32."""
+        if isinstance(self.encoder, BatchQueryEncoder):
+            return self.encoder.encode_queries(queries)
+        if isinstance(self.encoder, PyseriniBatchEncoder):
+            return np.asarray(self.encoder.encode_batch(list(queries)), dtype=np.float32)
+        return np.stack([self.encoder.encode(query) for query in queries]).astype(np.float32)
+
+    @abstractmethod
+    def search_vectors(
+        self, vectors: NDArray[np.float32], k: int, *, threads: int = 1
+    ) -> list[list[Hit]]:
+        """Find the best documents for query vectors, shape (q, d), float32."""
+
+    def check_query_vectors(self, vectors: NDArray[np.float32], k: int) -> None:
+        """Raise ValueError where ``k`` is below 1 or the vectors do not fit the index."""
+        if k < 1:
+            raise ValueError(f"k must be at least 1, found {k}")
+        if vectors.shape[1] != self.dimension:
+            raise ValueError(
+                f"the queries have {vectors.shape[1]} dimensions, the index {self.dimension}"
+            )
+        if not np.isfinite(vectors).all():
+            raise ValueError("the query vectors must be finite, found NaN or infinity")
