@@ -12,7 +12,8 @@ from ance_plugin import artifacts
 from ance_plugin.errors import ArtifactError, MismatchError
 from ance_plugin.ranking import rank
 from ance_plugin.records import Hit
-from ance_plugin.search.dense import QUERIES_AT_ONCE, DenseSearcher
+from ance_plugin.search.dense import DenseSearcher
+from ance_plugin.search.vectors import QUERIES_AT_ONCE
 
 IDENTITY = {"weights_sha256": "f00d", "pooling": "cls", "max_query_tokens": 64}
 
