@@ -176,9 +176,7 @@ class Encoder:
                 on_progress(len(batch))
         return vectors
 
-    def tokenize_documents(
-        self, documents: Sequence[Document], max_tokens: int
-    ) -> list[list[int]]:
+    def tokenize_documents(self, documents: Sequence[Document], max_tokens: int) -> list[list[int]]:
         """Turn documents into token ids: rendered or paired, cut to ``max_tokens``, not padded.
 
         Args:
