@@ -1,6 +1,7 @@
 """The dense side of the search command: which index, which encoder, which feedback."""
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from ance_plugin.search.bm25 import Bm25Searcher
     from ance_plugin.search.prf import PrfMethod, PrfSearcher
     from ance_plugin.search.vectors import VectorSearcher
+
+logger = logging.getLogger(__name__)
 
 METHODS = ("avg", "rocchio", "ance-prf")
 _ROCCHIO = ("rocchio_alpha", "rocchio_beta", "rocchio_gamma", "rocchio_topk", "rocchio_bottomk")
@@ -87,6 +90,9 @@ def open_dense(args: argparse.Namespace) -> "VectorSearcher":
 
     path = resolve_index(args.index)
     metadata = peek_metadata(path)
+    if metadata.get("maxp") and not args.max_passage:
+        what = metadata["maxp"]
+        logger.warning("%s holds passages (%s); --max-passage makes documents of them", path, what)
     encoder = _open_encoder(args, metadata)
     if metadata.get("kind") == KIND:
         from ance_plugin.search.lucene_dense import LuceneDenseSearcher

@@ -6,6 +6,7 @@ into it. Here it is read by an unpickler that knows the parts of such a frame an
 
 import json
 import pickle
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,11 @@ from ance_plugin.errors import FormatError
 PICKLE = "embedding.pkl"
 NPZ = "queries.npz"
 _COLUMNS = ("id", "text", "embedding")
+# What a damaged pickle may raise; sizes in it may be beyond any memory.
+_DAMAGED = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, TypeError, ValueError,
+    struct.error,
+)  # fmt: skip
 _SAFE_WAY = f"encode the queries again, or ask its maker for a {NPZ}"
 
 
@@ -144,14 +150,16 @@ def _read_pickle(file: Path) -> EncodedQueries:
     try:
         with file.open("rb") as content:
             frame = FrameUnpickler(content).load()
+        columns = list(getattr(frame, "columns", []))
+        if not set(_COLUMNS) <= set(columns):
+            found = ", ".join(map(str, columns)) or f"a {type(frame).__name__}"
+            raise FormatError(f"{file}: expected columns {', '.join(_COLUMNS)}, found {found}")
+        qids, texts, rows = (frame[name] for name in _COLUMNS)
+        vectors = np.asarray([np.asarray(row).ravel() for row in rows], dtype=np.float32)
+        return EncodedQueries([str(qid) for qid in qids], [str(text) for text in texts], vectors)
+    except FormatError:
+        raise
     except pickle.UnpicklingError as err:
         raise FormatError(f"{file}: {err}; nothing of it was run; {_SAFE_WAY}") from err
-    except (AttributeError, EOFError, IndexError, KeyError, TypeError, ValueError) as err:
+    except _DAMAGED as err:
         raise FormatError(f"{file}: is no pickled DataFrame ({err}); {_SAFE_WAY}") from err
-    columns = list(getattr(frame, "columns", []))
-    if not set(_COLUMNS) <= set(columns):
-        found = ", ".join(map(str, columns)) or f"a {type(frame).__name__}"
-        raise FormatError(f"{file}: expected columns {', '.join(_COLUMNS)}, found {found}")
-    qids, texts, rows = (frame[name] for name in _COLUMNS)
-    vectors = np.asarray([np.asarray(row).ravel() for row in rows], dtype=np.float32)
-    return EncodedQueries([str(qid) for qid in qids], [str(text) for text in texts], vectors)

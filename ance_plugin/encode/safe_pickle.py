@@ -2,8 +2,8 @@
 
 A pickle names the functions that build it. Each name that a frame needs is mapped to an inert
 stand-in below, which keeps what it is given; any other name is refused, and so is setting the
-state of anything else. numpy's own pickling is not left alone either: a crafted dtype would make
-it take bytes for pointers.
+state of anything else. numpy's own pickling is not used either: a crafted state makes it read past
+a list, or take bytes for pointers.
 """
 
 import pickle
@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 _DTYPES = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1", "O8"}
+_MOST_COLUMNS = 64  # a crafted range would fill the memory
 _BYTE_ORDERS = {"=", "|", {"little": "<", "big": ">"}[sys.byteorder]}
 
 
@@ -40,17 +41,41 @@ class Frame:
         return self._columns[name]
 
 
+class _Array:
+    """Stands for a numpy array until its state says what it is."""
+
+    def __init__(self) -> None:
+        self.value: np.ndarray[Any, Any] = np.empty(0)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, is_fortran, content = state
+        if dtype != np.dtype("O"):
+            self.value = _view_buffer(content, dtype, shape, "F" if is_fortran else "C")
+            return
+        self.value = np.empty(len(content), dtype=object)
+        for place, item in enumerate(content):
+            self.value[place] = item
+        self.value = self.value.reshape(shape, order="F" if is_fortran else "C")
+
+
+def _unwrap(made: Any) -> Any:  # noqa: ANN401 - data
+    """Give what a stand-in holds."""
+    if isinstance(made, _Strings):
+        return made.to_list()
+    return made.value if isinstance(made, _Array) else made
+
+
 class _Block:
     """Some of the columns, side by side: ``values`` has one row a column."""
 
     def __init__(self, values: Any, placement: Any, ndim: int = 2) -> None:  # noqa: ANN401 - data
-        is_range = isinstance(placement, slice)
-        self.places = (
-            list(range(placement.start, placement.stop, placement.step or 1))
-            if is_range
-            else [int(place) for place in placement]
-        )
-        rows = values.to_list() if isinstance(values, _Strings) else values
+        del ndim
+        if isinstance(placement, slice):
+            places = range(placement.start, placement.stop, placement.step or 1)
+            self.places = list(places[:_MOST_COLUMNS])
+        else:
+            self.places = [int(place) for place in _unwrap(placement)]
+        rows = _unwrap(values)
         self.rows = [rows] if isinstance(rows, list) or rows.ndim == 1 else list(rows)
 
 
@@ -68,9 +93,9 @@ class _Manager:
 
     def to_columns(self) -> dict[str, list[Any]]:
         """Give each column's values by the column's name."""
-        names = list(self.axes[0])
+        names = list(_unwrap(self.axes[0]))
         return {
-            str(names[place]): list(values)
+            str(_unwrap(names[place])): [_unwrap(value) for value in values]
             for block in self.blocks
             for place, values in zip(block.places, block.rows, strict=True)
         }
@@ -97,7 +122,7 @@ class _Strings:
             content = content.get("_pa_array", content.get("_ndarray"))
         if content is None:
             raise pickle.UnpicklingError("has strings of an unknown kind")
-        self._values = content.tolist()
+        self._values = list(_unwrap(content)) if isinstance(content, _Array) else content.tolist()
 
     def to_list(self) -> list[Any]:
         """Give the strings."""
@@ -107,7 +132,7 @@ class _Strings:
 def _make_index(kind: type, content: dict[str, Any]) -> Any:  # noqa: ANN401 - labels
     del kind
     data = content.get("data")
-    return range(0) if data is None else data.to_list() if isinstance(data, _Strings) else data
+    return range(0) if data is None else _unwrap(data)
 
 
 def _make_dtype(name: str, *flags: object) -> np.dtype[Any]:
@@ -117,9 +142,9 @@ def _make_dtype(name: str, *flags: object) -> np.dtype[Any]:
     return np.dtype(name)
 
 
-def _make_array(kind: type, shape: tuple[int, ...], code: bytes) -> np.ndarray[Any, Any]:
+def _make_array(kind: type, shape: tuple[int, ...], code: bytes) -> _Array:
     del kind, shape, code
-    return np.empty(0, dtype=np.int8)  # what it is, the state says
+    return _Array()
 
 
 def _view_buffer(
@@ -226,7 +251,7 @@ class FrameUnpickler(pickle._Unpickler):
         """Set the state of what has one here; of anything else, classes above all, refuse to."""
         state = self.stack.pop()
         made = self.stack[-1]
-        if type(made) in (Frame, _Manager, _Strings, np.ndarray):
+        if type(made) in (Frame, _Manager, _Strings, _Array):
             made.__setstate__(state)
         elif isinstance(made, np.dtype):
             if state[1] not in _BYTE_ORDERS or any(part is not None for part in state[2:5]):

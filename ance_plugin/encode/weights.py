@@ -19,6 +19,11 @@ _SAFE = "model.safetensors"
 _SAFE_INDEX = "model.safetensors.index.json"
 _PICKLED = "pytorch_model.bin"
 _KEYS_SHOWN = 8
+# What readers of damaged files raise; a pickle's may be almost anything.
+_DAMAGED = (
+    UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError,
+    AttributeError,
+)  # fmt: skip
 
 # No vector comes from these: buffers, poolers, and the heads of other tasks.
 UNUSED_EVERYWHERE = re.compile(
@@ -47,8 +52,10 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
             return {k: v for name in names for k, v in load_file(folder / name).items()}
         if (folder / _PICKLED).is_file():
             return _read_pickled(folder / _PICKLED)
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError) as err:
-        reason = str(err).splitlines()[0]
+    except FormatError:
+        raise
+    except (SafetensorError, *_DAMAGED) as err:
+        reason = (str(err).splitlines() or [type(err).__name__])[0]
         raise FormatError(f"{folder}: its weights cannot be read safely ({reason})") from err
     raise FormatError(f"{folder}: expected {_SAFE} or {_PICKLED} in it")
 

@@ -11,8 +11,9 @@ cannot be reached, however broad the search. Each vector gets one more number, `
 with M the longest length, and a query gets 0. All vectors are then M long, their inner products
 with queries are what they were, and the graph is the one of their angles (Bachrach et al.,
 "Speeding Up the Xbox Recommender System Using a Euclidean Transformation for Inner-Product Spaces",
-RecSys 2014). On 4,000 vectors like ANCE's this raises recall@100 at a breadth of 200 from 0.93 to
-0.99.
+RecSys 2014). On 10,000 vectors like ANCE's (one shared direction and noise of 768 dimensions) this
+raises recall@100 at a breadth of 200 from 0.89 to 0.93 and at 1,000 from 0.93 to 0.97; with noise
+of 20 dimensions at 1,000 from 0.982 to 0.998, while at 100 it costs 0.03.
 
 Fields, codecs and formats are Anserini's, so that its searchers open the index.
 """

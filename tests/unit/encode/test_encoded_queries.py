@@ -228,3 +228,24 @@ def test_a_dense_searcher_takes_them(tmp_path):
 
     assert [(qid, hits[0].docid) for qid, hits in run.items()] == [("q1", "d2"), ("q2", "d2")]
     assert searcher.search(TEXTS[0], k=1)[0].score == 20.75  # 0.25 - 2 + 22.5
+
+
+def test_damage_is_an_error_and_no_crash(tmp_path):
+    """Bytes changed at random give other values or a FormatError; numpy's own reader crashes."""
+    file = tmp_path / "embedding.pkl"
+    make_frame().to_pickle(file)
+    intact = file.read_bytes()
+    generator = np.random.default_rng(1)
+
+    num_refused = 0
+    for _ in range(400):
+        content = bytearray(intact)
+        for place in generator.integers(0, len(content), size=3):
+            content[place] = generator.integers(256)
+        file.write_bytes(content)
+        try:
+            read_encoded_queries(file)
+        except FormatError:
+            num_refused += 1
+
+    assert 300 < num_refused <= 400

@@ -184,3 +184,21 @@ def test_code_that_a_checkpoint_brings_is_not_run(make_ance, tmp_path):
         load_checkpoint(str(folder))
 
     assert not target.exists()
+
+
+def test_damaged_weights_are_refused(make_ance):
+    """Whatever PyTorch's reader stumbles over, the error is ours and names the folder."""
+    import numpy as np
+
+    folder = make_ance()
+    file = folder / "pytorch_model.bin"
+    intact = file.read_bytes()
+    generator = np.random.default_rng(2)
+
+    for number in range(24):
+        content = bytearray(intact[: len(intact) // 2] if number % 3 == 0 else intact)
+        for place in generator.integers(0, 3000, size=20):
+            content[place] = generator.integers(256)
+        file.write_bytes(content if number % 3 < 2 else generator.bytes(100))
+        with pytest.raises(FormatError, match="its weights cannot be read safely"):
+            load_checkpoint(str(folder))
