@@ -22,6 +22,7 @@ from ance_plugin.errors import ArtifactError, MismatchError
 
 METADATA = "metadata.json"
 FORMAT_VERSION = 1
+_NOT_CONTENT = {METADATA, "write.lock"}  # the second is Lucene's, empty and never needed
 
 
 @contextmanager
@@ -107,7 +108,7 @@ def _lock(lock: Path, path: Path, *, waits: bool) -> TextIO:
         handle = lock.open("a+", encoding="utf-8")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
-            if lock.exists() and os.path.samestat(lock.stat(), os.fstat(handle.fileno())):
+            if os.fstat(handle.fileno()).st_nlink:  # else its holder removed it meanwhile
                 return handle
         except BlockingIOError as err:
             handle.seek(0)
@@ -149,16 +150,16 @@ def publish_directory(staging: Path, path: Path) -> None:
     for file in staging.rglob("*"):
         flush(file)
     flush(staging)
+    retired = path.with_name(f".{path.name}.retired")
     if path.is_dir() and not path.is_symlink():
-        retired = path.with_name(f".{path.name}.retired")
         _remove(retired)
         path.rename(retired)
         staging.rename(path)
-        _remove(retired)
     else:
         path.unlink(missing_ok=True)
         staging.rename(path)
     flush(path.parent)
+    _remove(retired)  # also one that a killed process left
 
 
 def seal(
@@ -174,7 +175,8 @@ def seal(
     """
     if names is None:
         found = (file for file in directory.rglob("*") if file.is_file())
-        names = sorted(str(file.relative_to(directory)) for file in found if file.name != METADATA)
+        own = (file for file in found if file.name not in _NOT_CONTENT)
+        names = sorted(str(file.relative_to(directory)) for file in own)
     files = {
         name: {
             "size_bytes": (directory / name).stat().st_size,

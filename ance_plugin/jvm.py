@@ -103,6 +103,15 @@ def autoclass(name: str) -> Any:  # noqa: ANN401 - a Java class has no Python ty
     return load(name)
 
 
+def java_exception() -> type[Exception]:
+    """Return the class of what a Java call raises; starts the JVM where none runs."""
+    start()
+    from jnius import JavaException
+
+    exception: type[Exception] = JavaException
+    return exception
+
+
 def _inspect(source: str, home: Path) -> Java:
     release = home / "release"
     text = release.read_text(encoding="utf-8", errors="replace") if release.is_file() else ""

@@ -18,6 +18,7 @@ from ance_plugin.cli.dense import (
 )
 from ance_plugin.cli.flags import add_run_output, add_topics, positive_int
 from ance_plugin.cli.run import UsageError
+from ance_plugin.formats.runs import check_tag
 from ance_plugin.fusion.flags import add_method_flags, read_params
 from ance_plugin.fusion.methods import FusionParams
 
@@ -30,8 +31,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_DENSE_ONLY = ("encoder", "encoded_queries", "ef_search", "nprobe")
+_DENSE_ONLY = ("encoder", "encoded_queries", "ef_search", "nprobe", "device", "precision")
+_DENSE_ONLY += ("max_length", "max_query_length", "pooling", "template", "l2_norm", "lowercase")
 _SPARSE_ONLY = ("k1", "b")
+_FUSION_ONLY = ("norm", "depth", "rrf_k", "alpha", "normalization", "weight_on_dense", "weights")
+_FUSION_ONLY += ("param",)
+_MAX_PASSAGE_HITS = 100
 
 
 def add_search_flags(parser: argparse.ArgumentParser) -> None:
@@ -48,9 +53,8 @@ def add_search_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--max-passage-hits",
         type=positive_int,
-        default=100,
         metavar="N",
-        help="documents kept a topic with --max-passage (default: %(default)s)",
+        help=f"documents kept a topic with --max-passage (default: {_MAX_PASSAGE_HITS})",
     )
     add(
         "--max-passage-delimiter",
@@ -126,6 +130,14 @@ def _check_flags(args: argparse.Namespace) -> "FusionParams | Tuned | None":
         raise UsageError("give --index for dense search, --sparse-index for BM25, or both")
     _refuse_without(args, "index", _DENSE_ONLY)
     _refuse_without(args, "sparse_index", _SPARSE_ONLY)
+    _refuse_without(args, "max_passage", ("max_passage_hits",))
+    if not args.max_passage_delimiter:
+        raise UsageError("--max-passage-delimiter must not be empty")
+    if args.tag is not None:
+        try:
+            check_tag(args.tag)
+        except ValueError as err:
+            raise UsageError(str(err)) from err
     check_dense_flags(args)
     is_fused = bool(args.method or args.params)
     if args.prf_method == "ance-prf" and not is_fused:  # --sparse-index gives it texts, no hits
@@ -133,22 +145,33 @@ def _check_flags(args: argparse.Namespace) -> "FusionParams | Tuned | None":
     if not (args.index and args.sparse_index):
         if is_fused:
             raise UsageError("--fusion and --params need both --index and --sparse-index")
+        _refuse_without(args, "fusion", _FUSION_ONLY)
         return None
     if not is_fused:
         raise UsageError("with two indexes, say how to fuse: --fusion rrf, or --params FILE")
+    return _read_fusion(args)
+
+
+def _read_fusion(args: argparse.Namespace) -> "FusionParams | Tuned":
+    from ance_plugin.fusion.fuse import check_lists
+
     try:
         params = read_params(args)
+        if params is not None:
+            check_lists(2, params)
+            return params
     except ValueError as err:
         raise UsageError(str(err)) from err
-    if params is not None:
-        return params
     from ance_plugin.fusion.tuned import read_tuned
 
-    return read_tuned(args.params)
+    tuned = read_tuned(args.params)
+    check_lists(2, tuned.params)
+    tuned.check_kinds(["bm25", "dense"])
+    return tuned
 
 
 def _refuse_without(args: argparse.Namespace, needed: str, names: Sequence[str]) -> None:
-    if getattr(args, needed):
+    if getattr(args, needed, None):
         return
     for name in names:
         if getattr(args, name) is not None:
@@ -183,7 +206,7 @@ def _search(
 def _best_passages(run: "Run", args: argparse.Namespace) -> "Run":
     from ance_plugin.ranking import best_passages
 
-    delimiter, k = args.max_passage_delimiter, args.max_passage_hits
+    delimiter, k = args.max_passage_delimiter, args.max_passage_hits or _MAX_PASSAGE_HITS
     return {qid: best_passages(hits, delimiter, k) for qid, hits in run.items()}
 
 
@@ -213,6 +236,9 @@ def _describe(
         content["fusion"] |= {"tuned_on": tuned_on} if tuned_on else {}
         content["allow_leak"] = args.allow_leak
     if args.max_passage:
-        content["max_passage"] = [args.max_passage_hits, args.max_passage_delimiter]
+        content["max_passage"] = [
+            args.max_passage_hits or _MAX_PASSAGE_HITS,
+            args.max_passage_delimiter,
+        ]
     content["versions"] = describe_versions("pyserini", "faiss-cpu", "torch", "transformers")
     return content

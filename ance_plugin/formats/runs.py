@@ -58,14 +58,19 @@ def write_run(path: Path, run: Run, *, tag: str, output_format: RunFormat = "tre
     Raises:
         ValueError: ``tag`` is empty or holds white space.
     """
-    if tag.split() != [tag]:
-        raise ValueError(f"tag {tag!r} must be one word: it is a column of the run")
+    check_tag(tag)
     for qid, hits in run.items():
         if not all(math.isfinite(score) for _, score in hits):
             raise ValueError(f"topic {qid} has a score that is not finite")
     with new_file(path) as file:
         for qid, hits in run.items():
             file.writelines(_format_hits(qid, hits, tag, output_format))
+
+
+def check_tag(tag: str) -> None:
+    """Raise ValueError unless a tag is one word."""
+    if tag.split() != [tag]:
+        raise ValueError(f"tag {tag!r} must be one word: it is a column of the run")
 
 
 def manifest_path(path: Path) -> Path:

@@ -69,12 +69,13 @@ class GrowingVectors:
     """
 
     def __init__(self, path: Path, settings: dict[str, Any], *, overwrite: bool = False) -> None:
-        artifacts.refuse_existing(path, overwrite=overwrite)
         self.path = path
         self.settings = settings
         self._partial = artifacts.partial_path(path)
-        self._partial.mkdir(parents=True, exist_ok=True)
-        self._require_same_settings()
+        with artifacts.claim(path, waits=True):  # other shards may be starting or finishing
+            artifacts.refuse_existing(path, overwrite=overwrite)
+            self._partial.mkdir(parents=True, exist_ok=True)
+            self._require_same_settings()
 
     def claim(self, shard_id: int, shard_num: int) -> AbstractContextManager[None]:
         """Hold the right to write one shard; ArtifactError where another process holds it."""
@@ -83,7 +84,7 @@ class GrowingVectors:
 
     def has_block(self, block: int) -> bool:
         """Say whether a block is finished."""
-        return (self._partial / _done_name(block)).is_file()
+        return self._is_sealed() or (self._partial / _done_name(block)).is_file()
 
     def write_block(self, block: int, docids: Sequence[str], vectors: NDArray[np.floating]) -> None:
         """Write a block so that it is there whole, after a power cut too, or not at all.
@@ -97,7 +98,8 @@ class GrowingVectors:
         is_finite = np.isfinite(vectors).all(axis=1)
         if not is_finite.all():
             docid = docids[int(np.argmin(is_finite))]
-            raise ValueError(f"the vector of document {docid} is not finite; try --precision fp32")
+            remedy = "--precision fp32" if vectors.dtype == np.float32 else "--vector-type float32"
+            raise ValueError(f"the vector of document {docid} is not finite; try {remedy}")
         content = io.BytesIO()
         np.save(content, vectors, allow_pickle=False)
         self._write(_vectors_name(block), content.getbuffer())
@@ -118,22 +120,33 @@ class GrowingVectors:
             }
             names = [name(b) for b in range(num_blocks) for name in (_vectors_name, _docids_name)]
             artifacts.seal(self._partial, KIND, {**self.settings, **counts}, names=names)
-            for leftover in self._partial.iterdir():
+            for leftover in self._partial.iterdir():  # what a kill leaves of it is sealed
                 if leftover.name not in {*names, artifacts.METADATA}:
                     leftover.unlink()
             artifacts.publish_directory(self._partial, self.path)
         return True
 
+    def _is_sealed(self) -> bool:
+        """Say whether every block is there and listed, though not yet under its final name."""
+        return (self._partial / artifacts.METADATA).is_file()
+
     def _count_vectors(self, block: int) -> int:
         return len(np.load(self._partial / _vectors_name(block), mmap_mode="r", allow_pickle=False))
 
     def _require_same_settings(self) -> None:
-        file = self._partial / _SETTINGS
+        file = self._partial / (artifacts.METADATA if self._is_sealed() else _SETTINGS)
         if not file.is_file():
             artifacts.write_json(file, self.settings)
-        found = artifacts.read_json(file)
+        content = artifacts.read_json(file)
+        found = {name: content.get(name) for name in self.settings}
         try:
-            artifacts.require_equal(self.settings, found, what=str(self._partial))
+            for name in ("collection", "encoder"):  # called otherwise elsewhere, but hashed alike
+                ours, theirs = dict(self.settings.get(name, {})), dict(found.get(name) or {})
+                ours["name"] = theirs["name"] = None
+                artifacts.require_equal(ours, theirs, what=f"{self._partial}: {name}")
+            settings = {**self.settings, "collection": None, "encoder": None}
+            found = {**found, "collection": None, "encoder": None}
+            artifacts.require_equal(settings, found, what=str(self._partial))
         except MismatchError as err:
             raise MismatchError(
                 f"{err}; finish these vectors with the same settings, or delete that folder"

@@ -11,6 +11,7 @@ from ance_plugin.artifacts import read_json, require_writable, sha256_file
 from ance_plugin.formats.qrels import read_qrels
 from ance_plugin.formats.runs import (
     RunFormat,
+    check_tag,
     manifest_path,
     read_run,
     read_tag,
@@ -69,8 +70,7 @@ def fuse_files(
     started = time.monotonic()
     tuned, params = (settings, settings.params) if isinstance(settings, Tuned) else (None, settings)
     tag = params.method if destination.tag is None else destination.tag
-    if tag.split() != [tag]:
-        raise ValueError(f"tag {tag!r} must be one word: it is a column of the run")
+    check_tag(tag)
     check_lists(len(paths), params, hits)
     check_paths(paths, destination.path)
     require_writable(destination.path)
@@ -145,9 +145,9 @@ def tune_files(
 
 
 def describe_runs(paths: Sequence[Path], tags: Sequence[str]) -> list[dict[str, Any]]:
-    """Say which runs were read: path, tag and SHA-256 of each."""
+    """Say which runs were read: path, tag, kind where it is known, and SHA-256 of each."""
     return [
-        {"path": str(path), "tag": tag, "sha256": sha256_file(path)}
+        {"path": str(path), "tag": tag, "kind": _read_kind(path), "sha256": sha256_file(path)}
         for path, tag in zip(paths, tags, strict=True)
     ]
 

@@ -30,6 +30,7 @@ class Tuned:
         measure: What was maximised.
         value: Its mean on these topics.
         tags: Tags of the runs, in their order.
+        kinds: What each run is (``bm25``, ``dense``, ...), None where that is not known.
     """
 
     params: FusionParams
@@ -38,6 +39,7 @@ class Tuned:
     measure: str
     value: float
     tags: tuple[str, ...]
+    kinds: tuple[str | None, ...] = ()
 
     def check_leak(self, qids: Iterable[str], *, allow_leak: bool) -> None:
         """Raise LeakError if any of ``qids`` was tuned on; warn where that is allowed."""
@@ -59,6 +61,20 @@ class Tuned:
             raise ValueError(
                 f"{self.params.method} was tuned on runs in the order {' '.join(self.tags)}, "
                 f"found {' '.join(tags)}; give --runs in that order"
+            )
+
+    def check_kinds(self, kinds: Sequence[str]) -> None:
+        """Raise ValueError if runs of these kinds were tuned in another order that matters."""
+        is_reordered = None not in self.kinds and sorted(map(str, self.kinds)) == sorted(kinds)
+        if (
+            is_reordered
+            and list(self.kinds) != list(kinds)
+            and METHODS[self.params.method].keeps_sides
+        ):
+            raise ValueError(
+                f"{self.params.method} was tuned on {' and '.join(map(str, self.kinds))} in this "
+                f"order, hybrid search fuses {' and '.join(kinds)}; tune again with --runs in that "
+                "order"
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -122,6 +138,7 @@ def read_tuned(path: Path) -> Tuned:
             measure=content["measure"],
             value=content["value"],
             tags=tuple(run["tag"] for run in content["runs"]),
+            kinds=tuple(run.get("kind") for run in content["runs"]),
         )
     except (KeyError, TypeError, ValueError) as err:
         raise ArtifactError(f"{path}: is damaged ({err}); tune again") from err

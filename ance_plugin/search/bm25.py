@@ -5,12 +5,13 @@ docids ascending; a run of ours is therefore the run stock ``pyserini.search.luc
 """
 
 import json
+import math
 from collections.abc import Sequence
 from itertools import batched
 from pathlib import Path
 from typing import Any
 
-from ance_plugin import jvm
+from ance_plugin import artifacts, jvm
 from ance_plugin.errors import ArtifactError, MismatchError
 from ance_plugin.progress import track
 from ance_plugin.ranking import rank
@@ -46,7 +47,7 @@ class Bm25Searcher:
         self.b = b
         # Lucene refuses a query of more than 1,024 terms unless told otherwise.
         jvm.autoclass("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(_MAX_TERMS)
-        self._searcher: Any = jvm.autoclass("io.anserini.search.SimpleSearcher")(str(path))
+        self._searcher: Any = _open(path)
         self._searcher.set_bm25(k1, b)
         self._serializer = hit_serializer()
         self.num_docs: int = self._searcher.get_total_num_docs()
@@ -141,10 +142,19 @@ def java_list(texts: Sequence[str]) -> Any:  # noqa: ANN401 - a java.util.List
     return items
 
 
+def _open(path: Path) -> Any:  # noqa: ANN401 - an io.anserini.search.SimpleSearcher
+    java_exception = jvm.java_exception()
+    try:
+        return jvm.autoclass("io.anserini.search.SimpleSearcher")(str(path))
+    except java_exception as err:
+        reason = str(err).strip().splitlines()[0]
+        raise ArtifactError(f"{path}: Lucene cannot open it ({reason}); index it again") from err
+
+
 def check_bm25_parameters(k1: float, b: float) -> None:
     """Raise ValueError where BM25's parameters are out of range."""
-    if not k1 >= 0:
-        raise ValueError(f"k1 must be at least 0, found {k1}")
+    if not (k1 >= 0 and math.isfinite(k1)):
+        raise ValueError(f"k1 must be a number of at least 0, found {k1}")
     if not 0 <= b <= 1:
         raise ValueError(f"b must be between 0 and 1, found {b}")
 
@@ -153,6 +163,8 @@ def check_bm25_index(path: Path) -> None:
     """Raise FileNotFoundError or ArtifactError where ``path`` is no Lucene index."""
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such directory; expected a Lucene index")
+    if (path / artifacts.METADATA).is_file():
+        artifacts.open_sealed(path, "bm25-index")
     if not any(path.glob("segments_*")):
         raise ArtifactError(
             f"{path}: is no Lucene index (no segments file); make one with "
