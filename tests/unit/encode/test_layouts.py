@@ -317,3 +317,33 @@ def test_our_layout_keeps_weights_settings_and_tower(make_ance, tmp_path, texts)
         assert hash_weights(again.model) == hash_weights(checkpoint.model)
         vectors = [load(where).encode_queries(texts) for where in (folder, tmp_path / name)]
         np.testing.assert_array_equal(*vectors)
+
+
+def test_an_index_of_one_tower_is_searched_with_the_other(tmp_path):
+    """The context encoder makes the index, the question encoder searches it, by the commands."""
+    from ance_plugin.encode.__main__ import main as encode
+    from ance_plugin.index.__main__ import main as index
+    from ance_plugin.search.__main__ import main as search
+
+    for side in ("query", "document"):
+        (tmp_path / side).mkdir()
+        make_dpr(tmp_path / side, side)
+    lines = [{"id": f"d{row}", "contents": f"the cat\ndog {row}"} for row in range(5)]
+    (tmp_path / "docs.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (tmp_path / "topics.tsv").write_text("1\tthe red dog\n")
+    context = ["--encoder", str(tmp_path / "document"), "--precision", "fp32", "--device", "cpu"]
+    recipe = ["--recipe", "ance-dpr", "--output", str(tmp_path / "vectors")]
+    assert encode(["--collection", str(tmp_path / "docs.jsonl"), *context, *recipe]) == 0
+    made = ["--vectors", str(tmp_path / "vectors"), "--output", str(tmp_path / "index")]
+    assert index(["dense", *made]) == 0
+    wanted = ["--topics", str(tmp_path / "topics.tsv"), "--index", str(tmp_path / "index")]
+    wanted += ["--output", str(tmp_path / "run"), "--device", "cpu"]
+
+    assert search(wanted) == 1  # the one that made the index encodes documents only
+    assert search([*wanted, "--encoder", str(tmp_path / "query"), "--no-lowercase"]) == 0
+    assert search([*wanted, "--encoder", str(tmp_path / "query"), "--max-length", "99"]) == 1
+
+    metadata = json.loads((tmp_path / "vectors" / "metadata.json").read_text())
+    assert metadata["tower"]["side"] == "document"
+    assert metadata["encoder"]["overrides"] == {"recipe": "ance-dpr"}
+    assert len((tmp_path / "run").read_text().splitlines()) == 5
