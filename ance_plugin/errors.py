@@ -37,5 +37,10 @@ class LeakError(AnceError, ValueError):
     """Parameters would be applied to topics they were tuned on."""
 
 
+def first_line(err: BaseException) -> str:
+    """Give the first line of an error's message, or its class where it has none."""
+    return next(iter(str(err).strip().splitlines()), type(err).__name__)
+
+
 class JavaError(AnceError):
     """No usable Java runtime, or the JVM could not start."""

@@ -31,11 +31,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_DENSE_ONLY = ("encoder", "encoded_queries", "ef_search", "nprobe", "device", "precision")
-_DENSE_ONLY += ("max_length", "max_query_length", "pooling", "template", "l2_norm", "lowercase")
+_DENSE_ONLY = (
+    *("encoder", "encoded_queries", "ef_search", "nprobe", "device", "precision", "recipe"),
+    *("max_length", "max_query_length", "pooling", "template", "l2_norm", "lowercase"),
+)
 _SPARSE_ONLY = ("k1", "b")
-_FUSION_ONLY = ("norm", "depth", "rrf_k", "alpha", "normalization", "weight_on_dense", "weights")
-_FUSION_ONLY += ("param",)
+_FUSION_ONLY = (
+    *("norm", "depth", "rrf_k", "alpha", "normalization", "weight_on_dense", "weights", "param"),
+)
 _MAX_PASSAGE_HITS = 100
 
 

@@ -125,7 +125,7 @@ def _hash_tokenizer(tokenizer: "PreTrainedTokenizerBase") -> str:
 
 
 def _check_lengths(name: str, parts: Parts, settings: EncoderSettings) -> None:
-    limit = count_positions(parts.model.body.config)
+    limit = count_positions(parts.model.body)
     for length in ("max_query_tokens", "max_document_tokens"):
         if getattr(settings, length) > limit:
             raise ValueError(

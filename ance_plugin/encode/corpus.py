@@ -7,6 +7,8 @@ from itertools import batched
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from ance_plugin import artifacts
 from ance_plugin.encode.encoder import Encoder
 from ance_plugin.encode.maxp import NUM_CHUNKS, MaxP, encode_passages
@@ -94,7 +96,9 @@ def encode_collection(
                 advance(len(documents))
                 continue
             docids, encoded = encode_passages(encoder, documents, maxp, on_progress=advance)
-            vectors.write_block(block, docids, encoded.astype(vector_type, copy=False))
+            with np.errstate(over="ignore"):  # write_block refuses what became infinite
+                encoded = encoded.astype(vector_type, copy=False)
+            vectors.write_block(block, docids, encoded)
             num_encoded += len(documents)
     seconds = time.monotonic() - started
     is_finished = vectors.finish(num_blocks, fingerprint.num_documents)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import torch
 
+from ance_plugin.errors import first_line
+
 logger = logging.getLogger(__name__)
 
 type Precision = Literal["fp32", "bf16", "fp16"]
@@ -32,7 +34,7 @@ def choose_device(name: str | None = None) -> "torch.device":
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as err:
-        reason = str(err).splitlines()[0]
+        reason = first_line(err)
         raise ValueError(f"device {name!r} cannot be used here: {reason}") from err
     return device
 

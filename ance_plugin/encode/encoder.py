@@ -144,8 +144,8 @@ class Encoder:
         if not texts:
             return []
         ids: list[list[int]] = self._tokenizer(
-            list(texts),
-            None if pairs is None else list(pairs),
+            [_as_unicode(text) for text in texts],
+            None if pairs is None else [_as_unicode(text) for text in pairs],
             truncation=True,
             max_length=max_tokens,
             add_special_tokens=adds_special_tokens,
@@ -212,3 +212,8 @@ class Encoder:
         )
         result: NDArray[np.float32] = vectors.float().cpu().numpy()
         return result
+
+
+def _as_unicode(text: str) -> str:
+    """Put a question mark where half a surrogate pair stands, which no tokenizer takes."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

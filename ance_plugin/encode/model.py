@@ -4,7 +4,7 @@ ANCE FirstP (Xiong et al., ICLR 2021) is RoBERTa, the first token, Linear(hidden
 other bodies, mean pooling and no head make the encoders of sentence-transformers.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -92,8 +92,8 @@ def pool(states: Tensor, attention_mask: Tensor, pooling: Pooling) -> Tensor:
     return (states.float() * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
 
-def count_positions(config: Any) -> int:  # noqa: ANN401 - each body has its own configuration class
-    """Count the tokens a body has positions for; RoBERTa's start after the padding index."""
-    positions = int(getattr(config, "max_position_embeddings", 512))
-    is_roberta = config.model_type in {"roberta", "xlm-roberta", "camembert"}
-    return positions - config.pad_token_id - 1 if is_roberta else positions
+def count_positions(body: "PreTrainedModel") -> int:
+    """Count the tokens a body has positions for; RoBERTa's start after that of the padding."""
+    positions = int(getattr(body.config, "max_position_embeddings", 512))
+    padding = getattr(getattr(body, "embeddings", None), "padding_idx", None)
+    return positions if padding is None else positions - int(padding) - 1

@@ -1,5 +1,6 @@
 """What decides an encoder's vectors beside its weights; index and queries must agree on it."""
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ type Replacement = tuple[str, str, str]
 
 POOLINGS: tuple[str, ...] = ("cls", "mean")
 _PLACES = ("{title}", "{text}")
+_PLACE = re.compile("|".join(map(re.escape, _PLACES)))
 _REPLACED_IN = ("title", "text", "document")
 # Written only where they are set: metadata of before they existed stays comparable.
 _OPTIONAL = ("is_document_pair", "replacements")
@@ -61,7 +63,8 @@ class EncoderSettings:
     def render(self, title: str, text: str) -> str:
         """Join a document's title and text into what is encoded."""
         title, text = self._replace("title", title), self._replace("text", text)
-        joined = self.template.replace("{title}", title, 1).replace("{text}", text, 1).strip()
+        values = {"{title}": title, "{text}": text}
+        joined = _PLACE.sub(lambda place: values[place[0]], self.template).strip()
         joined = self._replace("document", joined)
         return joined.lower() if self.is_lowercased else joined
 

@@ -4,6 +4,8 @@ import importlib.util
 import logging
 from pathlib import Path
 
+from ance_plugin.errors import first_line
+
 logger = logging.getLogger(__name__)
 
 # Packages that carry the very files of a hub repository (compared by the SHA-256 of the weights).
@@ -51,7 +53,7 @@ def _download(name: str) -> Path:
     except HFValidationError as err:
         raise FileNotFoundError(f"{name}: there is no such folder, and it is no hub name") from err
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as err:
-        reason = str(err).strip().splitlines()[0]
+        reason = first_line(err)
         raise FileNotFoundError(
             f"{name}: there is no such folder, and the model hub did not give it ({reason}); "
             "give a folder, or download it where there is a network"

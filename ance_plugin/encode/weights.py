@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ance_plugin.errors import FormatError
+from ance_plugin.errors import FormatError, first_line
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -55,7 +55,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     except FormatError:
         raise
     except (SafetensorError, *_DAMAGED) as err:
-        reason = (str(err).splitlines() or [type(err).__name__])[0]
+        reason = first_line(err)
         raise FormatError(f"{folder}: its weights cannot be read safely ({reason})") from err
     raise FormatError(f"{folder}: expected {_SAFE} or {_PICKLED} in it")
 
@@ -86,7 +86,7 @@ def read_config(folder: Path) -> "PretrainedConfig":
             folder, trust_remote_code=False, local_files_only=True
         )
     except (ValueError, KeyError, OSError) as err:
-        reason = str(err).strip().splitlines()[0]
+        reason = first_line(err)
         raise FormatError(f"{folder}: transformers cannot make this model ({reason})") from err
     return config
 
@@ -108,9 +108,9 @@ def load_body(
     from transformers import AutoModel
 
     try:
-        body: Any = AutoModel.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
+        body: Any = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)  # type: ignore[no-untyped-call]
     except (ValueError, KeyError, OSError) as err:
-        reason = str(err).strip().splitlines()[0]
+        reason = first_line(err)
         raise FormatError(f"{source}: transformers cannot make this model ({reason})") from err
     if getattr(body, "pooler", None) is not None:
         body.pooler = None

@@ -11,7 +11,7 @@ from ance_plugin.artifacts import read_json
 from ance_plugin.encode.model import EncoderModel
 from ance_plugin.encode.settings import EncoderSettings
 from ance_plugin.encode.weights import read_weights
-from ance_plugin.errors import FormatError
+from ance_plugin.errors import FormatError, first_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -22,6 +22,10 @@ type Tower = Literal["query", "document"]
 SETTINGS_KEY = "ance_plugin"
 # Put around a whole model: DistributedDataParallel's, and Pyserini's on the hub.
 _WRAPPERS = ("module.", "ance_encoder.")
+_TOKENIZER_FILES = (
+    *("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "bpe.codes"),
+    *("sentencepiece.bpe.model", "sentencepiece.model", "spiece.model"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +100,14 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     """
     from transformers import AutoTokenizer
 
+    # transformers makes up a vocabulary of five tokens where there is none.
+    if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
+        raise FormatError(f"{folder}: expected a tokenizer, one of {', '.join(_TOKENIZER_FILES)}")
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, use_fast=True, trust_remote_code=False, local_files_only=True
         )
     except (ValueError, KeyError, OSError) as err:
-        reason = str(err).strip().splitlines()[0]
+        reason = first_line(err)
         raise FormatError(f"{folder}: its tokenizer cannot be loaded ({reason})") from err
     return tokenizer

@@ -9,6 +9,7 @@ from ance_plugin.encode.layouts.folder import CheckpointFolder, Parts, load_toke
 from ance_plugin.encode.model import AnceHead, EncoderModel
 from ance_plugin.encode.settings import EncoderSettings
 from ance_plugin.encode.weights import load_body, load_into, read_config, refuse_unused
+from ance_plugin.errors import FormatError
 
 KIND = "checkpoint"
 
@@ -37,7 +38,10 @@ def load_own(folder: CheckpointFolder) -> Parts:
     used = {f"body.{key}" for key in used}
     head = None
     if metadata["has_head"]:
-        dimension, hidden_size = weights["head.embeddingHead.weight"].shape
+        name = "head.embeddingHead.weight"
+        if name not in weights or weights[name].dim() != 2:
+            raise FormatError(f"{folder.path}: the head's matrix {name} is missing")
+        dimension, hidden_size = weights[name].shape
         head = AnceHead(hidden_size, dimension)
         used |= load_into(head, weights, prefix="head.", source=folder.path)
     refuse_unused(weights, used, source=folder.path)

@@ -23,6 +23,7 @@ from ance_plugin.errors import FormatError
 
 MODULES = "modules.json"
 TRANSFORMER_CONFIG = "sentence_bert_config.json"
+_PROMPT = "default_prompt_name"
 _POOLINGS = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
 # What would change a Dense module's result, with the value that leaves it Linear alone.
 _PLAIN_DENSE = {
@@ -51,34 +52,43 @@ def load_sentence_transformers(folder: CheckpointFolder) -> Parts:
     )
     refuse_unused(body_folder.weights, used, source=body_folder.path)
     tokenizer = load_tokenizer(body_folder.path)
-    settings = body_folder.exported_settings or _read_settings(paths, body.config, tokenizer)
+    settings = body_folder.exported_settings or _read_settings(paths, body, tokenizer)
     head = _load_head(paths["Dense"], paths["LayerNorm"]) if "Dense" in paths else None
     return Parts(EncoderModel(body, settings.pooling, head=head), tokenizer, settings)
 
 
 def _read_modules(folder: Path) -> dict[str, Path]:
     """Give each module's folder by its kind."""
-    modules = json.loads((folder / MODULES).read_text(encoding="utf-8"))
-    kinds = [module["type"].rpartition(".")[2] for module in modules]
-    middle = [kind for kind in kinds[2:] if kind != "Normalize"]
+    try:
+        modules = json.loads((folder / MODULES).read_text(encoding="utf-8"))
+        kinds = [module["type"].rpartition(".")[2] for module in modules]
+        paths = {kind: folder / module["path"] for kind, module in zip(kinds, modules, strict=True)}
+    except (ValueError, KeyError, TypeError, AttributeError) as err:
+        raise FormatError(f"{folder / MODULES}: is no list of modules ({err!r})") from err
+    middle = kinds[2:-1] if kinds[-1:] == ["Normalize"] else kinds[2:]
     if kinds[:2] != ["Transformer", "Pooling"] or middle not in ([], ["Dense", "LayerNorm"]):
         raise FormatError(
             f"{folder / MODULES}: expected Transformer, Pooling, then optionally Dense and "
             f"LayerNorm, and Normalize; found {', '.join(kinds)}"
         )
-    return {kind: folder / module["path"] for kind, module in zip(kinds, modules, strict=True)}
+    prompt = read_optional_json(folder / "config_sentence_transformers.json").get(_PROMPT)
+    if prompt:
+        raise FormatError(
+            f"{folder}: puts the prompt {prompt!r} before texts, which is not supported"
+        )
+    return paths
 
 
-def _read_settings(paths: dict[str, Path], config: Any, tokenizer: Any) -> EncoderSettings:  # noqa: ANN401 - transformers'
+def _read_settings(paths: dict[str, Path], body: Any, tokenizer: Any) -> EncoderSettings:  # noqa: ANN401 - transformers'
     transformer = read_optional_json(paths["Transformer"] / TRANSFORMER_CONFIG)
     length = transformer.get("max_seq_length") or min(
-        tokenizer.model_max_length, count_positions(config)
+        tokenizer.model_max_length, count_positions(body)
     )
     return EncoderSettings(
         pooling=_read_pooling(paths["Pooling"] / "config.json"),
         is_normalized="Normalize" in paths,
-        max_query_tokens=length,
-        max_document_tokens=length,
+        max_query_tokens=transformer.get("query_length") or length,
+        max_document_tokens=transformer.get("document_length") or length,
         is_lowercased=bool(transformer.get("do_lower_case", False)),
     )
 
