@@ -30,8 +30,10 @@ HEAVY = {
 LOADS_TORCH = {
     *("ance_plugin/encode/model.py", "ance_plugin/encode/weights.py"),
     *("ance_plugin/encode/checkpoint.py", "ance_plugin/encode/encoder.py"),
+    *("ance_plugin/encode/export.py", "ance_plugin/encode/layouts/folder.py"),
 }
 MAX_LINES = 300
+MAX_TEST_LINES = 350
 NAMELESS = {"utils", "util", "common", "helpers", "misc", "base", "core"}
 
 
@@ -123,6 +125,8 @@ def test_heavy_packages_are_imported_where_they_are_used(path):
     """Importing a file loads no model library, JVM or compiler; the model's files load torch."""
     packages = {module.partition(".")[0] for module, _ in imports(imported_at_once(parse(path)))}
     allowed = {"torch"} if path.as_posix() in LOADS_TORCH else set()
+    if path.as_posix() == "ance_plugin/encode/pyserini.py":
+        allowed = {"pyserini"}  # its classes are Pyserini's subclasses
 
     assert packages & HEAVY <= allowed
 
@@ -140,10 +144,10 @@ def test_importing_does_nothing_but_define(path):
 
 @pytest.mark.parametrize("path", sources("ance_plugin", "evaluation", "tests"), ids=str)
 def test_files_are_read_at_one_sitting(path):
-    """At most 300 lines, a docstring that says what the file is about, and a name that does."""
+    """At most 300 lines (350 of tests), a docstring that says what it is about, a name that does."""
     lines = (REPOSITORY / path).read_text(encoding="utf-8").splitlines()
 
-    assert len(lines) <= MAX_LINES
+    assert len(lines) <= (MAX_TEST_LINES if path.parts[0] == "tests" else MAX_LINES)
     assert ast.get_docstring(parse(path)) or not lines
     assert path.stem not in NAMELESS
 

@@ -115,7 +115,13 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def peek_metadata(path: Path) -> dict[str, Any]:
-    """Read an index folder's metadata whatever kind of index it is; empty where there is none."""
+    """Read an index folder's metadata whatever kind of index it is; empty where there is none.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+    """
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: no such directory; expected an index folder")
     file = path / artifacts.METADATA
     return artifacts.read_json(file) if file.is_file() else {}
 

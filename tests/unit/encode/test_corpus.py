@@ -190,7 +190,9 @@ def test_changed_collection_is_refused_on_resume(encoder, interrupt, tmp_path):
     interrupt(None)
     write_collection(tmp_path / "corpus.jsonl", last="changed")
 
-    with pytest.raises(MismatchError, match=r"collection is .* finish these vectors with the same"):
+    with pytest.raises(
+        MismatchError, match=r"collection: sha256 is .* finish these vectors with the same"
+    ):
         encode_collection(collection, encoder, tmp_path / "vectors", block_size=BLOCK)
 
 

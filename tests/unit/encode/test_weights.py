@@ -110,7 +110,7 @@ class TestMissing:
         del weights[name]
         save_file(weights, folder / SAFE)
 
-        with pytest.raises(FormatError, match=f"1 weights are missing, such as {name}; it has "):
+        with pytest.raises(FormatError, match=f"1 weights are missing: {name}; it has "):
             load_hash(folder)
 
     def test_pooler_is_not_missed(self, folder, original):
@@ -136,7 +136,7 @@ class TestMissing:
         """Everything is checked before anything is copied."""
         module = torch.nn.Linear(2, 2)
         before = {name: weight.clone() for name, weight in module.state_dict().items()}
-        with pytest.raises(FormatError, match=r"missing, such as x\.bias"):
+        with pytest.raises(FormatError, match=r"missing: x\.bias"):
             load_into(module, {"x.weight": torch.ones(2, 2)}, prefix="x.", source=tmp_path)
 
         assert all(torch.equal(module.state_dict()[name], before[name]) for name in before)

@@ -80,8 +80,18 @@ def test_interpolation_writes_run_and_manifest(files):
         "weight_on_dense": False,
     }
     assert manifest["runs"] == [
-        {"path": "bm25.trec", "tag": "bm25", "sha256": hashlib.sha256(BM25.encode()).hexdigest()},
-        {"path": "dense.trec", "tag": "ance", "sha256": hashlib.sha256(DENSE.encode()).hexdigest()},
+        {
+            "path": "bm25.trec",
+            "tag": "bm25",
+            "kind": None,
+            "sha256": hashlib.sha256(BM25.encode()).hexdigest(),
+        },
+        {
+            "path": "dense.trec",
+            "tag": "ance",
+            "kind": None,
+            "sha256": hashlib.sha256(DENSE.encode()).hexdigest(),
+        },
     ]
     assert (manifest["hits"], manifest["num_topics"]) == (2, 2)
     assert manifest["tag"] == "interpolation"
