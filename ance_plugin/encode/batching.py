@@ -33,6 +33,10 @@ def plan_batches(
 def pad(rows: Sequence[Sequence[int]], value: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pad token ids at the right to the longest row.
 
+    Args:
+        rows: Token ids of each text, at least one text.
+        value: The id that fills up.
+
     Returns:
         Token ids and attention mask, both of shape (b, t), int64.
     """

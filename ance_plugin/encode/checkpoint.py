@@ -78,6 +78,9 @@ def load_checkpoint(name: str, **overrides: Any) -> Checkpoint:  # noqa: ANN401 
             ``recipe``, one of ``RECIPES``, which names several; a plain transformers body needs
             ``pooling``, as it names none.
 
+    Returns:
+        The checkpoint, ready for ``Encoder``.
+
     Raises:
         FileNotFoundError: There is no such checkpoint.
         FormatError: Its files are of no layout known here, or weights are missing.
@@ -100,6 +103,11 @@ def load_checkpoint(name: str, **overrides: Any) -> Checkpoint:  # noqa: ANN401 
 
 def save_checkpoint(checkpoint: Checkpoint, output: Path, *, overwrite: bool = False) -> None:
     """Write a checkpoint in our layout: safetensors, configuration, tokenizer, settings.
+
+    Args:
+        checkpoint: What to write.
+        output: The folder to make.
+        overwrite: Replace what stands there.
 
     Raises:
         ArtifactError: ``output`` exists and ``overwrite`` is off.

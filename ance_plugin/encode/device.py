@@ -21,6 +21,12 @@ _CPU_INFO = Path("/proc/cpuinfo")
 def choose_device(name: str | None = None) -> "torch.device":
     """Return the named device, else the first of CUDA, MPS and CPU that is there.
 
+    Args:
+        name: As PyTorch names it, or None.
+
+    Returns:
+        The device.
+
     Raises:
         ValueError: PyTorch has no such device here.
     """
@@ -41,6 +47,13 @@ def choose_device(name: str | None = None) -> "torch.device":
 
 def choose_precision(name: str | None, device: "torch.device") -> Precision:
     """Return the named precision, else bf16 where the device computes in it, else fp32.
+
+    Args:
+        name: ``fp32``, ``bf16``, ``fp16``, or None.
+        device: Where to compute.
+
+    Returns:
+        The precision.
 
     Raises:
         ValueError: ``name`` is no precision, or fp16 is asked of a CPU.

@@ -80,6 +80,9 @@ class Encoder:
     def encode_queries(self, queries: Sequence[str]) -> NDArray[np.float32]:
         """Encode queries; an empty query is encoded as its special tokens alone.
 
+        Args:
+            queries: Their texts.
+
         Returns:
             Shape (q, d), float32; of length one only where the settings normalise.
         """

@@ -107,7 +107,13 @@ class AnceQueryEncoder(QueryEncoder):  # type: ignore[misc]
         return vector
 
     def prf_batch_encode(self, query: Sequence[str]) -> NDArray[np.float32]:
-        """Encode several such texts, which hold their special tokens; shape (q, d), float32.
+        """Encode several such texts, which hold their special tokens.
+
+        Args:
+            query: The texts; the name is Pyserini's.
+
+        Returns:
+            Shape (q, d), float32.
 
         Raises:
             ValueError: There are only encoded queries, no checkpoint.

@@ -234,6 +234,13 @@ class FrameUnpickler(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401 - as in pickle
         """Give the stand-in for a name of pandas, numpy or pyarrow.
 
+        Args:
+            module: As the pickle names it.
+            name: As the pickle names it.
+
+        Returns:
+            The stand-in.
+
         Raises:
             UnpicklingError: A DataFrame does not need this name.
         """

@@ -21,6 +21,9 @@ def find_checkpoint(name: str) -> Path:
     Args:
         name: A folder; else a hub name, ``owner/model``, which an installed package may carry.
 
+    Returns:
+        The folder.
+
     Raises:
         FileNotFoundError: There is no such folder, package or hub repository, or no network.
     """

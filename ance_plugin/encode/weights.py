@@ -37,6 +37,12 @@ UNUSED_EVERYWHERE = re.compile(
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """Read a folder's weights from safetensors, else from ``pytorch_model.bin`` as plain tensors.
 
+    Args:
+        folder: Where the files lie.
+
+    Returns:
+        Tensors by key, on the CPU.
+
     Raises:
         FormatError: There are none, they are damaged, or the file would run code when loaded.
     """
@@ -76,6 +82,12 @@ def _describe_kind(content: object) -> str:
 def read_config(folder: Path) -> "PretrainedConfig":
     """Read a transformers configuration; code that a checkpoint brings is not run.
 
+    Args:
+        folder: Where ``config.json`` lies.
+
+    Returns:
+        The configuration.
+
     Raises:
         FormatError: transformers does not know such a model.
     """
@@ -98,6 +110,11 @@ def load_body(
 
     Weights may carry their architecture's prefix (``bert.``, ``roberta.``); a pooler is not made,
     as no vector here comes from one.
+
+    Args:
+        config: What to make.
+        weights: Tensors by key.
+        source: The folder that errors name.
 
     Returns:
         The body, and the keys of the weights that went into it.
@@ -125,6 +142,12 @@ def load_into(
     module: nn.Module, weights: Mapping[str, Tensor], *, prefix: str, source: Path
 ) -> set[str]:
     """Copy the weights whose names start with ``prefix`` into a module; others are left alone.
+
+    Args:
+        module: What takes them.
+        weights: Tensors by key.
+        prefix: What the keys start with, or nothing.
+        source: The folder that errors name.
 
     Returns:
         The keys that were used.

@@ -47,6 +47,12 @@ def is_microsoft(folder: CheckpointFolder) -> bool:
 def load_ance(folder: CheckpointFolder) -> Parts:
     """Load body and head; queries of 64 tokens, documents of 512, both lower-cased.
 
+    Args:
+        folder: The checkpoint's.
+
+    Returns:
+        The parts.
+
     Raises:
         FormatError: The head is missing or misshapen, or a weight has no place.
     """

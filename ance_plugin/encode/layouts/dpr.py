@@ -28,6 +28,12 @@ def load_dpr(folder: CheckpointFolder) -> Parts:
 
     Segments are all of the first kind, as in DPR itself and in Pyserini.
 
+    Args:
+        folder: The checkpoint's.
+
+    Returns:
+        The parts, with the tower's side.
+
     Raises:
         FormatError: It is no tower, or has a projection.
     """

@@ -95,6 +95,12 @@ def read_optional_json(file: Path) -> dict[str, Any]:
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     """Load the tokenizer that lies in a folder; code that it brings is not run.
 
+    Args:
+        folder: Where its files lie.
+
+    Returns:
+        The tokenizer.
+
     Raises:
         FormatError: Its files are missing or of no kind that transformers knows.
     """

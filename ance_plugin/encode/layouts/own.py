@@ -22,6 +22,12 @@ def is_own(folder: CheckpointFolder) -> bool:
 def load_own(folder: CheckpointFolder) -> Parts:
     """Load what ``save_own`` wrote.
 
+    Args:
+        folder: The checkpoint's.
+
+    Returns:
+        The parts.
+
     Raises:
         ArtifactError: The folder is damaged, or another artifact.
         FormatError: A weight is missing or has no place.

@@ -18,6 +18,13 @@ def is_plain(folder: CheckpointFolder) -> bool:
 def load_plain(folder: CheckpointFolder, settings: Mapping[str, Any]) -> Parts:
     """Load a body; ``settings`` must say how to pool.
 
+    Args:
+        folder: The checkpoint's.
+        settings: What the caller gave.
+
+    Returns:
+        The parts.
+
     Raises:
         FormatError: They do not, or a weight is missing or has no place.
     """

@@ -42,6 +42,12 @@ def is_sentence_transformers(folder: CheckpointFolder) -> bool:
 def load_sentence_transformers(folder: CheckpointFolder) -> Parts:
     """Read the modules a folder lists: body, pooling, head, normalisation.
 
+    Args:
+        folder: The checkpoint's.
+
+    Returns:
+        The parts.
+
     Raises:
         FormatError: Modules are of other kinds or in another order, or weights are missing.
     """

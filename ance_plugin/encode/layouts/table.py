@@ -51,6 +51,12 @@ LAYOUTS = (
 def find_layout(folder: CheckpointFolder) -> Layout:
     """Find how a checkpoint lies on disk.
 
+    Args:
+        folder: The checkpoint's.
+
+    Returns:
+        The first layout of the table that matches.
+
     Raises:
         FormatError: In no way known here.
     """
