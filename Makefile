@@ -30,10 +30,9 @@ test: env ## every test this machine can run
 
 check: lint types fast ## what to run before a commit
 
-lint: env ## style, docstrings
+lint: env ## style
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
-	$(BIN)/pydoclint --quiet ance_plugin evaluation
 
 types: env ## static types
 	$(BIN)/mypy ance_plugin evaluation examples

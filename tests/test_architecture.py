@@ -144,7 +144,7 @@ def test_importing_does_nothing_but_define(path):
 
 @pytest.mark.parametrize("path", sources("ance_plugin", "evaluation", "tests"), ids=str)
 def test_files_are_read_at_one_sitting(path):
-    """At most 300 lines (350 of tests), a docstring that says what it is about, a name that does."""
+    """At most 300 lines (350 of tests), a docstring that says what about, a telling name."""
     lines = (REPOSITORY / path).read_text(encoding="utf-8").splitlines()
 
     assert len(lines) <= (MAX_TEST_LINES if path.parts[0] == "tests" else MAX_LINES)
