@@ -141,8 +141,10 @@ class GrowingVectors:
         found = {name: content.get(name) for name in self.settings}
         try:
             for name in ("collection", "encoder"):  # called otherwise elsewhere, but hashed alike
-                ours, theirs = dict(self.settings.get(name, {})), dict(found.get(name) or {})
-                ours["name"] = theirs["name"] = None
+                ours, theirs = (
+                    {**(settings.get(name) or {}), "name": None}
+                    for settings in (self.settings, found)
+                )
                 artifacts.require_equal(ours, theirs, what=f"{self._partial}: {name}")
             settings = {**self.settings, "collection": None, "encoder": None}
             found = {**found, "collection": None, "encoder": None}
