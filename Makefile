@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 CODE := ance_plugin evaluation tests examples
 
-.PHONY: help env demo test check fix lint types fast clean
+.PHONY: help env demo test testall check fix lint types fast clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -25,8 +25,11 @@ $(READY): requirements.lock pyproject.toml
 demo: env ## the main job on an embedded collection: BM25, dense and hybrid, judged
 	$(BIN)/python examples/demo.py
 
-test: env ## every test this machine can run
+test: env ## the tests, but for those that take minutes each
 	$(BIN)/python -m pytest --run-java --run-slow
+
+testall: env ## every test a machine without a network can run
+	$(BIN)/python -m pytest --run-java --run-slow --run-long
 
 check: lint types fast ## what to run before a commit
 

@@ -14,6 +14,7 @@ import pytest
 
 KINDS = {
     "slow": "takes over five seconds",
+    "long": "takes over two minutes",
     "java": "starts a JVM",
     "network": "downloads a model or a collection",
     "gpu": "needs CUDA",

@@ -76,7 +76,7 @@ def minilm_ndcg(tmp_path_factory, minilm):
     return compute
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.long), "bf16"])
 def test_minilm_reaches_published_figure_on_nfcorpus(minilm_ndcg, precision):
     """nDCG@10 of all-MiniLM-L6-v2 is the leaderboard's to 0.01, in either precision."""
     found = minilm_ndcg("beir/nfcorpus", precision)
@@ -84,11 +84,13 @@ def test_minilm_reaches_published_figure_on_nfcorpus(minilm_ndcg, precision):
     assert found == pytest.approx(MINILM["beir/nfcorpus"], abs=0.01)
 
 
+@pytest.mark.long
 def test_minilm_reaches_published_figure_on_scifact(minilm_ndcg):
     """nDCG@10 of all-MiniLM-L6-v2 in bf16 is the leaderboard's to 0.01."""
     assert minilm_ndcg("beir/scifact", "bf16") == pytest.approx(MINILM["beir/scifact"], abs=0.01)
 
 
+@pytest.mark.long
 def test_bf16_costs_next_to_nothing(minilm_ndcg):
     """In bf16 nDCG@10 differs from fp32 by less than 0.003."""
     found = minilm_ndcg("beir/nfcorpus", "bf16")
