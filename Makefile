@@ -7,6 +7,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 CODE := ance_plugin evaluation tests examples
 
+# Libraries are compiled as they are first imported, once; compiling all of them takes a minute.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help env demo test testall check fix lint types fast clean
 
 help: ## list the targets
@@ -18,7 +21,7 @@ $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.12 or later found; give PYTHON=path" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --python $(BIN)/python --no-deps --compile-bytecode -r requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps -r requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
