@@ -90,6 +90,8 @@ def open_dense(args: argparse.Namespace) -> "VectorSearcher":
 
     path = resolve_index(args.index)
     metadata = peek_metadata(path)
+    if metadata.get("kind") == "bm25-index":
+        raise ValueError(f"{path}: is a bm25-index; give it to --sparse-index")
     if metadata.get("maxp") and not args.max_passage:
         what = metadata["maxp"]
         logger.warning("%s holds passages (%s); --max-passage makes documents of them", path, what)

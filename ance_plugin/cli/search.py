@@ -81,7 +81,7 @@ def search(args: argparse.Namespace, words: Sequence[str]) -> None:
     """
     settings = _check_flags(args)
     require_writable(args.output)
-    from ance_plugin.formats.runs import write_manifest, write_run
+    from ance_plugin.formats.runs import save_run
     from ance_plugin.formats.topics import read_topics
 
     topics = read_topics(args.topics)
@@ -105,8 +105,7 @@ def search(args: argparse.Namespace, words: Sequence[str]) -> None:
     if feedback is not None:
         manifest["feedback"] = {"depth": feedback.depth, **feedback.method.to_json()}
     manifest |= {"tag": tag, "num_topics": len(topics), "seconds": round(seconds, 3)}
-    write_manifest(args.output, manifest)
-    write_run(args.output, run, tag=tag, output_format=args.output_format)
+    save_run(args.output, run, manifest, tag=tag, output_format=args.output_format)
     logger.info(
         "%s: %d topics in %.1f s (%.1f a second), %d hits: %s",
         kind,

@@ -73,6 +73,19 @@ def check_tag(tag: str) -> None:
         raise ValueError(f"tag {tag!r} must be one word: it is a column of the run")
 
 
+def save_run(
+    path: Path, run: Run, manifest: Mapping[str, Any], *, tag: str, output_format: RunFormat
+) -> None:
+    """Write a run, then the JSON file beside it that says how it was made.
+
+    An older manifest goes first, so that a process killed in between leaves none that describes
+    another run.
+    """
+    manifest_path(path).unlink(missing_ok=True)
+    write_run(path, run, tag=tag, output_format=output_format)
+    write_manifest(path, manifest)
+
+
 def manifest_path(path: Path) -> Path:
     """Name the JSON file beside a run that says how the run was made."""
     return path.with_name(f"{path.name}.json")

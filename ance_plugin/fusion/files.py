@@ -15,8 +15,7 @@ from ance_plugin.formats.runs import (
     manifest_path,
     read_run,
     read_tag,
-    write_manifest,
-    write_run,
+    save_run,
 )
 from ance_plugin.fusion.fuse import check_lists, fuse
 from ance_plugin.fusion.methods import FusionParams
@@ -95,8 +94,8 @@ def fuse_files(
         "tag": tag,
         "seconds": seconds,
     }
-    write_manifest(destination.path, content)
-    write_run(destination.path, fused, tag=tag, output_format=destination.output_format)
+    output_format = destination.output_format
+    save_run(destination.path, fused, content, tag=tag, output_format=output_format)
     logger.info("fused %d topics of %d runs in %.1f s", len(fused), len(paths), seconds)
 
 

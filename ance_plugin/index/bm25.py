@@ -44,17 +44,22 @@ def build_bm25_index(
     fingerprint = collection.scan()
     started = time.monotonic()
     with artifacts.new_directory(output, overwrite=overwrite) as staging:
-        num_indexed = _index(collection, staging, threads, fingerprint.num_documents)
-        if num_indexed != fingerprint.num_documents:
+        num_indexed, num_blank = _index(collection, staging, threads, fingerprint.num_documents)
+        if num_indexed + num_blank != fingerprint.num_documents or not num_indexed:
             raise ArtifactError(
-                f"{output}: Lucene took {num_indexed} of {fingerprint.num_documents} documents"
+                f"{output}: Lucene took {num_indexed} of {fingerprint.num_documents} documents, "
+                f"of which {num_blank} have no text"
             )
+        if num_blank:
+            logger.warning("%d documents have no text and are not in the index", num_blank)
         seconds = time.monotonic() - started
         artifacts.seal(
             staging,
             KIND,
             {
                 "analyzer": _ANALYZER,
+                "num_documents": num_indexed,
+                "num_without_text": num_blank,
                 "collection": collection.describe(fingerprint),
                 "versions": describe_versions("pyserini"),
                 "seconds": round(seconds, 3),
@@ -63,23 +68,27 @@ def build_bm25_index(
     logger.info("indexed %d documents in %.1f s: %s", num_indexed, seconds, output)
 
 
-def _index(collection: Collection, directory: Path, threads: int, num_documents: int) -> int:
-    """Feed the documents to Lucene and count those it took."""
+def _index(
+    collection: Collection, directory: Path, threads: int, num_documents: int
+) -> tuple[int, int]:
+    """Feed the documents to Lucene; count those it took, and those without text, which it skips."""
     indexer = jvm.autoclass("io.anserini.index.SimpleIndexer")(
         [
             *("-index", str(directory), "-collection", "JsonCollection", "-input", ""),
             *("-threads", str(threads), "-storePositions", "-storeDocvectors", "-storeRaw"),
         ]
     )
-    num_indexed = 0
+    num_indexed = num_blank = 0
     try:
         documents = track(collection, what="BM25 index", total=num_documents)
         for batch in batched(documents, _BATCH):
             records = [
                 json.dumps({"id": document.docid, "contents": document.contents})
                 for document in batch
+                if document.contents.strip()
             ]
+            num_blank += len(batch) - len(records)
             num_indexed += indexer.addRawDocuments(records)
     finally:
         indexer.close()
-    return num_indexed
+    return num_indexed, num_blank

@@ -9,6 +9,7 @@ from ance_plugin.formats.collection import Collection
 from ance_plugin.formats.runs import read_run
 from ance_plugin.formats.topics import read_topics
 from ance_plugin.fusion.__main__ import main as fusion
+from ance_plugin.index.__main__ import main as index
 from evaluation.__main__ import main as evaluate
 
 
@@ -142,3 +143,15 @@ def test_weights_tuned_on_runs_in_another_order_are_not_applied_to_the_wrong_sid
         )
     else:
         assert "order" in read_problem()
+
+
+@pytest.mark.java
+def test_documents_without_text_are_left_out_of_the_bm25_index(tmp_path):
+    """Lucene takes none of them; the others are searched, and the metadata counts both."""
+    collection = tmp_path / "docs.jsonl"
+    collection.write_text('{"id": "a", "contents": "hello"}\n{"id": "b", "contents": " "}\n')
+
+    assert index(["bm25", "--collection", str(collection), "--output", f"{tmp_path}/bm25"]) == 0
+
+    metadata = json.loads((tmp_path / "bm25" / "metadata.json").read_text())
+    assert (metadata["num_documents"], metadata["num_without_text"]) == (1, 1)
