@@ -18,7 +18,6 @@ from ance_plugin.cli.dense import (
 )
 from ance_plugin.cli.flags import add_run_output, add_topics, positive_int
 from ance_plugin.cli.run import UsageError
-from ance_plugin.formats.runs import check_tag
 from ance_plugin.fusion.flags import add_method_flags, read_params
 from ance_plugin.fusion.methods import FusionParams
 
@@ -136,6 +135,8 @@ def _check_flags(args: argparse.Namespace) -> "FusionParams | Tuned | None":
     if not args.max_passage_delimiter:
         raise UsageError("--max-passage-delimiter must not be empty")
     if args.tag is not None:
+        from ance_plugin.formats.runs import check_tag
+
         try:
             check_tag(args.tag)
         except ValueError as err:
