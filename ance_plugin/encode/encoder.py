@@ -125,6 +125,16 @@ class Encoder:
             raise ValueError(f"{self.name}: its tokenizer has no first or no separating token")
         return str(first), str(last)
 
+    @property
+    def vocabulary_size(self) -> int:
+        """How many token ids there are."""
+        return len(self._tokenizer)
+
+    @property
+    def padding_token(self) -> int:
+        """The id that fills up short texts."""
+        return int(self._tokenizer.pad_token_id)
+
     def tokenize(
         self,
         texts: Sequence[str],
