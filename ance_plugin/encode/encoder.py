@@ -87,9 +87,7 @@ class Encoder:
             Shape (q, d), float32; of length one only where the settings normalise.
         """
         self._require_tower("query")
-        lowered = self.settings.is_lowercased
-        texts = [query.lower() if lowered else query for query in queries]
-        return self.encode_tokens(self.tokenize(texts, self.settings.max_query_tokens))
+        return self.encode_tokens(self.tokenize_queries(queries))
 
     def encode_documents(
         self,
@@ -188,6 +186,12 @@ class Encoder:
             if on_progress is not None:
                 on_progress(len(batch))
         return vectors
+
+    def tokenize_queries(self, queries: Sequence[str]) -> list[list[int]]:
+        """Turn queries into token ids as the settings say: lower-cased or not, cut, not padded."""
+        lowered = self.settings.is_lowercased
+        texts = [query.lower() if lowered else query for query in queries]
+        return self.tokenize(texts, self.settings.max_query_tokens)
 
     def tokenize_documents(self, documents: Sequence[Document], max_tokens: int) -> list[list[int]]:
         """Turn documents into token ids: rendered or paired, cut to ``max_tokens``, not padded.

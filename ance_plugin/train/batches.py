@@ -4,10 +4,15 @@ Nothing about the data is carried from step to step, so a resumed run and any nu
 the same batches.
 """
 
+import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ance_plugin.train.corpus import Corpus
+from ance_plugin.train.topics import TrainingTopics
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +37,157 @@ class Batch:
     negatives: NDArray[np.int64]
     bias: NDArray[np.float32]
     teacher: NDArray[np.float32] | None = None
+
+
+class NegativePool(Protocol):
+    """The negatives in use, by topic."""
+
+    def rows(self, qid: str) -> NDArray[np.int64]:
+        """Give the rows of a topic's negatives, in the order in which they are to be used."""
+        ...
+
+    def teacher_scores(self, qid: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Give the cross-encoder's scores of some of a topic's documents."""
+        ...
+
+
+class BatchSampler:
+    """Draw the batches of a training run.
+
+    Topics come in epochs, each in an order of its own. At its visit number v a topic shows its
+    positive number v and its negatives from v times x, each list taken again from its start at its
+    end.
+
+    Args:
+        corpus: The documents.
+        topics: The training topics.
+        batch_size: Topics a batch.
+        negatives_per_topic: Own negatives of each topic, x.
+        in_batch_weight: How much each document of other topics counts; 0 leaves them out.
+        chunk_tokens: Tokens of MaxP's chunks; None keeps a document in one piece.
+        has_teacher: Whether batches carry the cross-encoder's scores.
+        seed: Of the orders.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        topics: TrainingTopics,
+        *,
+        batch_size: int,
+        negatives_per_topic: int,
+        in_batch_weight: float,
+        chunk_tokens: int | None = None,
+        has_teacher: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self._corpus = corpus
+        self._topics = topics
+        self._batch_size = batch_size
+        self._num_negatives = negatives_per_topic
+        self._other = math.log(in_batch_weight) if in_batch_weight > 0 else -math.inf
+        self._chunk_tokens = chunk_tokens
+        self._has_teacher = has_teacher
+        self._seed = seed
+        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+
+    def draw(self, number: int, pool: NegativePool) -> Batch:
+        """Draw a batch.
+
+        Args:
+            number: Which, from 0 in a run.
+            pool: The negatives in use.
+
+        Returns:
+            The batch; the same for the same seed, number and pool.
+        """
+        visits = self._visits(number)
+        positives = [
+            int(self._topics.positives[topic][visit % len(self._topics.positives[topic])])
+            for topic, visit in visits
+        ]
+        negatives = [self._negatives(number, topic, visit, pool) for topic, visit in visits]
+        columns: dict[int, int] = {}
+        for row in (*positives, *(int(row) for rows in negatives for row in rows)):
+            columns.setdefault(row, len(columns))
+        batch = Batch(
+            queries=[self._topics.tokens[topic] for topic, _ in visits],
+            documents=[self._pieces(row) for row in columns],
+            positives=np.array([columns[row] for row in positives], dtype=np.int64),
+            negatives=np.array(
+                [[columns[int(row)] for row in rows] for rows in negatives], dtype=np.int64
+            ).reshape(len(visits), self._num_negatives),
+            bias=self._bias(visits, positives, negatives, columns),
+            teacher=self._teach(visits, positives, negatives, pool),
+        )
+        return batch
+
+    def _visits(self, number: int) -> list[tuple[int, int]]:
+        """List the topics of a batch, each with the number of its visits before."""
+        first = number * self._batch_size
+        visits = []
+        for place in range(first, first + self._batch_size):
+            epoch, position = divmod(place, len(self._topics))
+            if self._order[0] != epoch:
+                generator = np.random.default_rng([self._seed, epoch])
+                self._order = (epoch, generator.permutation(len(self._topics)))
+            visits.append((int(self._order[1][position]), epoch))
+        return visits
+
+    def _negatives(
+        self, number: int, topic: int, visit: int, pool: NegativePool
+    ) -> NDArray[np.int64]:
+        count = self._num_negatives
+        if count == 0:
+            return np.empty(0, dtype=np.int64)
+        rows = pool.rows(self._topics.topics[topic].qid)
+        if len(rows):
+            return rows[(visit * count + np.arange(count)) % len(rows)]
+        generator = np.random.default_rng([self._seed, number, topic])
+        others = np.setdiff1d(np.arange(self._corpus.num_documents), self._excluded(topic))
+        return generator.choice(others, size=count, replace=len(others) < count)
+
+    def _excluded(self, topic: int) -> NDArray[np.int64]:
+        hashes = self._corpus.hashes
+        return np.flatnonzero(np.isin(hashes, hashes[self._topics.positives[topic]]))
+
+    def _bias(
+        self,
+        visits: list[tuple[int, int]],
+        positives: list[int],
+        negatives: list[NDArray[np.int64]],
+        columns: dict[int, int],
+    ) -> NDArray[np.float32]:
+        bias = np.full((len(visits), len(columns)), self._other, dtype=np.float32)
+        hashes = self._corpus.hashes[np.fromiter(columns, dtype=np.int64)]
+        for place, (topic, _) in enumerate(visits):
+            relevant = self._corpus.hashes[self._topics.positives[topic]]
+            bias[place, np.isin(hashes, relevant)] = -np.inf
+            for row in (positives[place], *(int(row) for row in negatives[place])):
+                bias[place, columns[row]] = 0.0
+        return bias
+
+    def _teach(
+        self,
+        visits: list[tuple[int, int]],
+        positives: list[int],
+        negatives: list[NDArray[np.int64]],
+        pool: NegativePool,
+    ) -> NDArray[np.float32] | None:
+        if not self._has_teacher:
+            return None
+        shown = [
+            np.concatenate([[positive], rows])
+            for positive, rows in zip(positives, negatives, strict=True)
+        ]
+        qids = [self._topics.topics[topic].qid for topic, _ in visits]
+        return np.stack(
+            [pool.teacher_scores(qid, rows) for qid, rows in zip(qids, shown, strict=True)]
+        )
+
+    def _pieces(self, row: int) -> list[NDArray[np.integer]]:
+        tokens = self._corpus.tokens(row)
+        if self._chunk_tokens is None:
+            return [tokens]
+        step = self._chunk_tokens
+        return [tokens[start : start + step] for start in range(0, len(tokens), step)]
