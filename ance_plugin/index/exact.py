@@ -42,8 +42,8 @@ def search_exactly(
 
     if k < 1:
         raise ValueError(f"k must be at least 1, found {k}")
-    groups = torch.from_numpy(np.ascontiguousarray(queries, np.float32)).to(device)
-    groups = groups.split(_QUERIES_AT_ONCE)
+    matrix = torch.from_numpy(np.ascontiguousarray(queries, np.float32)).to(device)
+    groups = torch.split(matrix, _QUERIES_AT_ONCE)
     best: list[tuple[torch.Tensor, torch.Tensor] | None] = [None] * len(groups)
     start = 0
     for block in blocks:

@@ -110,7 +110,7 @@ class BatchSampler:
         columns: dict[int, int] = {}
         for row in (*positives, *(int(row) for rows in negatives for row in rows)):
             columns.setdefault(row, len(columns))
-        batch = Batch(
+        return Batch(
             queries=[self._topics.tokens[topic] for topic, _ in visits],
             documents=[self._pieces(row) for row in columns],
             positives=np.array([columns[row] for row in positives], dtype=np.int64),
@@ -120,7 +120,6 @@ class BatchSampler:
             bias=self._bias(visits, positives, negatives, columns),
             teacher=self._teach(visits, positives, negatives, pool),
         )
-        return batch
 
     def _visits(self, number: int) -> list[tuple[int, int]]:
         """List the topics of a batch, each with the number of its visits before."""
