@@ -7,6 +7,8 @@
     states/step-00000500/           optimiser state of the newest checkpoint, for --resume
     refreshes/step-00000500/        negatives, dev run and measures made with that checkpoint
     best.json                       the checkpoint that stands for the folder
+    refresher.json                  what a refresher beside the trainer does now
+    finished.json                   there once training has come to its end
     log.jsonl, tensorboard/         what happened
 
 Everything published is a sealed directory: whole, or not there.
@@ -66,6 +68,11 @@ class TrainingFolder:
         """File in which a refresher says what it does."""
         return self.path / "refresher.json"
 
+    @property
+    def finished(self) -> Path:
+        """File that is there once training has come to its end."""
+        return self.path / "finished.json"
+
     def checkpoint(self, step: int) -> Path:
         """Directory of a step's encoder."""
         return self.path / "checkpoints" / _name(step)
@@ -88,10 +95,10 @@ class TrainingFolder:
         names = (entry.name for entry in (self.path / parent).glob("step-*"))
         return sorted(int(match[1]) for match in map(_STEP.fullmatch, names) if match)
 
-    def write_best(self, step: int, measures: dict[str, Any]) -> None:
+    def write_best(self, step: int, content: dict[str, Any]) -> None:
         """Name the checkpoint that stands for the folder, and why."""
         checkpoint = self.checkpoint(step).relative_to(self.path).as_posix()
-        artifacts.write_json(self.best, {"checkpoint": checkpoint, "step": step, **measures})
+        artifacts.write_json(self.best, {"checkpoint": checkpoint, "step": step, **content})
 
     def require_settings(self) -> dict[str, Any]:
         """Read the settings of a run that was started.

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ance_plugin.errors import FormatError
-from ance_plugin.train.settings import Negatives, Optimization, Refresh, Start
+from ance_plugin.train.negatives.settings import MiningSettings
+from ance_plugin.train.settings import Optimization, Refresh, Start
 
 RECIPES_DIR = Path(__file__).parent / "recipes"
 GROUPS: dict[str, type] = {
     "start": Start,
     "optimization": Optimization,
-    "negatives": Negatives,
+    "negatives": MiningSettings,
     "refresh": Refresh,
 }
 

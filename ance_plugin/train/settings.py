@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from ance_plugin.train.negatives.settings import MiningSettings
+
 REFRESH_MODES = ("sync", "async", "static")
+type Schedule = Literal["linear", "cosine", "constant"]
+
 SCHEDULES = ("linear", "cosine", "constant")
 OPTIMIZERS = ("adamw", "lamb")
 LOSS_NAMES = ("softmax", "pairwise-nll", "margin-mse", "kl")
@@ -26,6 +30,8 @@ class Data:
         dev_qrels: Their judgments.
         tokens: Directory of the tokenized collection; None is ``tokens`` in the output folder.
         bm25_negatives: Negatives artifact whose documents are the source ``bm25`` of the mix.
+        teacher: Cross-encoder that scores positives and candidates, for ``teacher_threshold`` and
+            the losses that learn from it; None for none.
     """
 
     collection: str
@@ -35,6 +41,7 @@ class Data:
     dev_qrels: str | None = None
     tokens: str | None = None
     bm25_negatives: str | None = None
+    teacher: str | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError where one of dev topics and dev qrels is missing."""
@@ -77,6 +84,7 @@ class Optimization:
         learning_rate: At its highest.
         lr_warmup_steps: Steps in which the rate rises from 0.
         schedule: ``linear`` or ``cosine`` down to 0, or ``constant``.
+        save_steps: Steps between two states for --resume; None saves one at each refresh.
         weight_decay: Of matrices; biases and layer norms have none.
         max_grad_norm: Gradients are scaled down to this norm; None leaves them.
         precision: ``bf16`` or ``fp32``; None is bf16 where the device computes in it.
@@ -96,13 +104,14 @@ class Optimization:
     optimizer: str = "adamw"
     learning_rate: float = 2e-5
     lr_warmup_steps: int = 50
-    schedule: str = "linear"
+    schedule: Schedule = "linear"
     weight_decay: float = 0.01
     max_grad_norm: float | None = 1.0
     precision: str | None = None
     grad_cache: bool = False
     chunk_tokens: int = 8192
     gradient_checkpointing: bool = False
+    save_steps: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -117,7 +126,7 @@ class Optimization:
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         for name in ("weight_decay", "in_batch_weight"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
-        for name in ("learning_rate", "temperature", "max_grad_norm"):
+        for name in ("learning_rate", "temperature", "max_grad_norm", "save_steps"):
             value = getattr(self, name)
             _require(value is None or value > 0, name, value, "above 0")
         if self.loss != "softmax" and self.negatives_per_topic == 0:
@@ -126,36 +135,6 @@ class Optimization:
             raise ValueError("with negatives_per_topic 0 and in_batch_weight 0 nothing is learnt")
         if self.in_batch_weight > 0 and self.negatives_per_topic == 0 and self.batch_size == 1:
             raise ValueError("a batch of one topic has no in-batch negatives")
-
-
-@dataclass(frozen=True, slots=True)
-class Negatives:
-    """Which negatives a refresh publishes; see ``negatives.mining.MiningSettings``.
-
-    Attributes:
-        num_negatives: Negatives a topic.
-        depth: Candidates a topic, from the top of each source.
-        sampler: ``uniform`` (the paper's), ``top`` or ``simans``.
-        margin: Leave out candidates that score above ``s - margin * |s|`` for the positive's
-            score ``s``; None leaves all in.
-        teacher: Cross-encoder that scores positives and candidates, for ``teacher_threshold`` and
-            the losses that learn from it; None for none.
-        teacher_threshold: Leave out candidates to which the teacher gives a higher probability.
-        mix: Share of each source: ``ann``, ``bm25``, ``random``.
-    """
-
-    num_negatives: int = 20
-    depth: int = 200
-    sampler: str = "uniform"
-    margin: float | None = None
-    teacher: str | None = None
-    teacher_threshold: float | None = None
-    mix: dict[str, float] = field(default_factory=lambda: {"ann": 1.0})
-
-    def __post_init__(self) -> None:
-        """Raise ValueError where a value is out of range."""
-        if self.teacher_threshold is not None and self.teacher is None:
-            raise ValueError("teacher_threshold needs a teacher")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,13 +199,16 @@ class TrainSettings:
     data: Data
     start: Start
     optimization: Optimization
-    negatives: Negatives
+    negatives: MiningSettings
     refresh: Refresh
 
     def __post_init__(self) -> None:
         """Raise ValueError where settings of different groups do not go together."""
-        if self.optimization.loss in ("margin-mse", "kl") and self.negatives.teacher is None:
+        needs_teacher = self.optimization.loss in ("margin-mse", "kl")
+        if needs_teacher and self.data.teacher is None:
             raise ValueError(f"loss {self.optimization.loss} needs --teacher, a cross-encoder")
+        if self.negatives.teacher_threshold is not None and self.data.teacher is None:
+            raise ValueError("--teacher-threshold needs --teacher, a cross-encoder")
         if self.negatives.mix.get("bm25", 0) > 0 and self.data.bm25_negatives is None:
             raise ValueError(
                 "a mix with bm25 needs BM25 negatives: --sparse-index, --triples or --negatives"
@@ -236,6 +218,11 @@ class TrainSettings:
                 f"negatives_per_topic {self.optimization.negatives_per_topic} is above "
                 f"num_negatives {self.negatives.num_negatives}"
             )
+
+    @property
+    def has_ann(self) -> bool:
+        """Whether negatives come from an index of the collection."""
+        return self.negatives.mix.get("ann", 0) > 0
 
     def to_json(self) -> dict[str, Any]:
         """Give the settings as they stand in ``training.json``."""

@@ -1,0 +1,137 @@
+"""What a training run and its refreshes read, loaded and checked before any long work starts."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ance_plugin.encode.maxp import NUM_CHUNKS
+from ance_plugin.errors import FormatError
+from ance_plugin.formats.collection import Collection
+from ance_plugin.formats.qrels import read_qrels
+from ance_plugin.formats.topics import read_topics
+from ance_plugin.records import Qrels, Topic
+from ance_plugin.train.corpus import Corpus, tokenize_corpus
+from ance_plugin.train.folder import TrainingFolder
+from ance_plugin.train.negatives.table import Negatives, read_negatives
+from ance_plugin.train.settings import Data, TrainSettings
+from ance_plugin.train.topics import TrainingTopics
+
+if TYPE_CHECKING:
+    from ance_plugin.encode.encoder import Encoder
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DevTopics:
+    """Topics on which checkpoints are compared.
+
+    Attributes:
+        topics: Those that have a relevant document.
+        tokens: Token ids of each.
+        qrels: Judgments.
+    """
+
+    topics: list[Topic]
+    tokens: list[NDArray[np.integer]]
+    qrels: Qrels
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything a run reads.
+
+    Attributes:
+        corpus: The documents' token ids.
+        topics: The training topics.
+        qrels: Their judgments.
+        dev: Topics on which checkpoints are compared; None where there are none.
+        bm25: BM25 candidates; None where the mix has none.
+    """
+
+    corpus: Corpus
+    topics: TrainingTopics
+    qrels: Qrels
+    dev: DevTopics | None = None
+    bm25: Negatives | None = None
+
+    @classmethod
+    def load(cls, settings: TrainSettings, folder: TrainingFolder, encoder: "Encoder") -> "Inputs":
+        """Read topics, judgments and negatives; tokenize the collection if no run did yet.
+
+        Args:
+            settings: Of the run.
+            folder: Its output.
+            encoder: Whose tokenizer to use.
+
+        Returns:
+            The inputs.
+
+        Raises:
+            FileNotFoundError: Something that the settings name is not there.
+            FormatError: Something is malformed, or nothing can be trained on.
+            MismatchError: The tokenized collection is of another collection or tokenizer.
+        """
+        data = settings.data
+        topics, qrels = read_topics(data.topics), read_qrels(data.qrels)
+        dev = _load_dev(data, encoder)
+        if dev is not None:
+            _warn_of_shared_topics(topics, dev.topics)
+        tokens = folder.tokens if data.tokens is None else Path(data.tokens)
+        max_tokens = encoder.settings.max_document_tokens
+        if settings.start.maxp == "chunks":
+            max_tokens *= NUM_CHUNKS
+        corpus = tokenize_corpus(
+            Collection(data.collection), encoder, tokens, max_tokens=max_tokens
+        )
+        bm25 = None
+        if data.bm25_negatives is not None:
+            bm25 = read_negatives(Path(data.bm25_negatives))
+        return cls(corpus, TrainingTopics.load(topics, qrels, corpus, encoder), qrels, dev, bm25)
+
+
+def check_data(data: Data) -> None:
+    """Read topics and judgments and drop them, so that bad input shows before a folder is made.
+
+    Raises:
+        FileNotFoundError: Something is not there.
+        FormatError: Something is malformed, or no topic has a relevant document.
+    """
+    Collection(data.collection)
+    topics, qrels = read_topics(data.topics), read_qrels(data.qrels)
+    if not any(grade >= 1 for t in topics for grade in qrels.get(t.qid, {}).values()):
+        raise FormatError(f"{data.qrels}: has no relevant document for a topic of {data.topics}")
+    if data.dev_topics is not None and data.dev_qrels is not None:
+        _choose_dev(data.dev_topics, data.dev_qrels)
+
+
+def _load_dev(data: Data, encoder: "Encoder") -> DevTopics | None:
+    if data.dev_topics is None or data.dev_qrels is None:
+        return None
+    topics, qrels = _choose_dev(data.dev_topics, data.dev_qrels)
+    tokens = encoder.tokenize_queries([topic.text for topic in topics])
+    return DevTopics(topics, [np.asarray(row, dtype=np.int32) for row in tokens], qrels)
+
+
+def _choose_dev(topics_name: str, qrels_name: str) -> tuple[list[Topic], Qrels]:
+    """Keep what is in both: a dev split's qrels may be judged for more topics, or for fewer."""
+    topics, qrels = read_topics(topics_name), read_qrels(qrels_name)
+    relevant = {qid for qid, judged in qrels.items() if any(g >= 1 for g in judged.values())}
+    chosen = [topic for topic in topics if topic.qid in relevant]
+    if not chosen:
+        raise FormatError(f"{qrels_name}: has no relevant document for a topic of {topics_name}")
+    return chosen, {topic.qid: qrels[topic.qid] for topic in chosen}
+
+
+def _warn_of_shared_topics(topics: list[Topic], dev: list[Topic]) -> None:
+    shared = {topic.text for topic in topics} & {topic.text for topic in dev}
+    if shared:
+        logger.warning(
+            "%d of %d dev topics are training topics too: dev measures will be too high",
+            len(shared),
+            len(dev),
+        )

@@ -1,0 +1,288 @@
+"""The training loop: batches, steps, checkpoints, and negatives that change while it goes on."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ance_plugin import artifacts
+from ance_plugin.encode.layouts.folder import Parts
+from ance_plugin.encode.layouts.own import save_own
+from ance_plugin.progress import count
+from ance_plugin.train.batches import BatchSampler, NegativePool
+from ance_plugin.train.diagnostics import GradientNorms
+from ance_plugin.train.folder import TrainingFolder
+from ance_plugin.train.inputs import Inputs
+from ance_plugin.train.log import TrainingLog
+from ance_plugin.train.losses import find_loss
+from ance_plugin.train.negatives.table import TABLE, read_negatives
+from ance_plugin.train.optimizers import learning_rate, new_optimizer
+from ance_plugin.train.pool import EmptyPool, TablePool
+from ance_plugin.train.ranks import Ranks
+from ance_plugin.train.schedules import News, Schedule, follow
+from ance_plugin.train.selection import Selection
+from ance_plugin.train.settings import TrainSettings
+from ance_plugin.train.state import Progress, find_state, load_state, save_state
+from ance_plugin.train.step import EncodingStep, StepResult
+
+if TYPE_CHECKING:
+    from ance_plugin.encode.checkpoint import Checkpoint
+
+logger = logging.getLogger(__name__)
+
+_SHOWN = ("loss", "accuracy", "margin", "staleness")
+_NORMALIZED_TEMPERATURE = 0.05
+
+
+class Trainer:
+    """Train an encoder.
+
+    Args:
+        folder: The output.
+        settings: What was asked for.
+        inputs: What is read.
+        checkpoint: The encoder to start from; its model is trained in place.
+        ranks: The processes that train together.
+        schedule: Where negatives come from.
+        should_stop: Asked at each step; the run ends, and can be resumed, once it says so.
+    """
+
+    def __init__(
+        self,
+        folder: TrainingFolder,
+        settings: TrainSettings,
+        inputs: Inputs,
+        checkpoint: "Checkpoint",
+        ranks: Ranks,
+        schedule: Schedule,
+        *,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        optimization = settings.optimization
+        self._folder = folder
+        self._settings = settings
+        self._inputs = inputs
+        self._checkpoint = checkpoint
+        self._ranks = ranks
+        self._schedule = schedule
+        self._should_stop = should_stop
+        self._model = checkpoint.model.to(ranks.device).train()
+        if optimization.gradient_checkpointing:
+            self._model.body.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
+        self._optimizer = new_optimizer(
+            self._model,
+            optimization.optimizer,
+            lr=optimization.learning_rate,
+            weight_decay=optimization.weight_decay,
+        )
+        self._norms = GradientNorms(self._model)
+        self._sampler = self._new_sampler()
+        self._step = self._new_step()
+        self._selection = Selection(
+            folder, settings.refresh, has_dev=inputs.dev is not None, writes=ranks.is_main
+        )
+        self._pool: NegativePool = EmptyPool()
+        self._progress = Progress()
+
+    def run(self) -> bool:
+        """Train from where the folder's newest state is, or from the start.
+
+        Returns:
+            Whether training came to its end; False where it was asked to stop.
+        """
+        self._restore()
+        num_steps, log = self._settings.optimization.num_steps, None
+        if self._ranks.is_main:
+            log = TrainingLog(self._folder, first_step=self._progress.step, num_steps=num_steps)
+        try:
+            return self._loop(log)
+        finally:
+            self._schedule.stop()
+            if log is not None:
+                log.close()
+
+    def _loop(self, log: TrainingLog | None) -> bool:
+        num_steps = self._settings.optimization.num_steps
+        first, started, waited = self._progress.step, time.monotonic(), 0.0
+        with count(what="train", total=num_steps) as advance:
+            advance(first)
+            while True:
+                self._publish()
+                news = self._schedule.look(self._progress)
+                waited += news.waited_seconds
+                self._take(news, log)
+                is_over = self._progress.step >= num_steps or self._selection.is_patience_spent
+                if is_over or self._is_asked_to_stop():
+                    break
+                values = self._train()
+                self._write(log, values)
+                self._progress = replace(self._progress, step=self._progress.step + 1)
+                advance(1)
+        seconds = time.monotonic() - started
+        if log is not None:
+            num_done = self._progress.step - first
+            summary = {"seconds": seconds, "waited_seconds": waited, "num_steps": num_done}
+            log.write("end", self._progress.step, {**summary, "is_over": is_over})
+            logger.info(
+                "%d steps in %.1f s, %.1f s of them without training; best checkpoint: %s",
+                *(num_done, seconds, waited, self._selection.best),
+            )
+        if not is_over:
+            self._save_state()
+        return is_over
+
+    def _is_asked_to_stop(self) -> bool:
+        return bool(self._ranks.broadcast(self._should_stop()))
+
+    def _train(self) -> dict[str, Any]:
+        """Make one optimiser step; give what the log says of it."""
+        import torch
+
+        optimization, step = self._settings.optimization, self._progress.step
+        started = time.monotonic()
+        results = []
+        for micro in range(optimization.accumulate):
+            number = step * optimization.accumulate + micro
+            batch = self._sampler.draw(number, self._pool)
+            results.append(
+                self._step.run(batch, step, micro=micro, weight=1 / optimization.accumulate)
+            )
+        parameters = list(self._model.parameters())
+        self._ranks.sum_gradients(parameters)
+        norms = self._norms.measure()
+        if optimization.max_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, optimization.max_grad_norm)
+        rate = learning_rate(
+            step,
+            peak=optimization.learning_rate,
+            num_steps=optimization.num_steps,
+            lr_warmup_steps=optimization.lr_warmup_steps,
+            schedule=optimization.schedule,
+        )
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        described = {"learning_rate": rate, "gradient_norm": norms, "staleness": self._staleness()}
+        return {**_average(results), **described, "seconds": time.monotonic() - started}
+
+    def _staleness(self) -> int:
+        return self._progress.step - (self._progress.refresh or 0)
+
+    def _publish(self) -> None:
+        """Save the state and the checkpoint where they are due; rank 0 does."""
+        optimization, step = self._settings.optimization, self._progress.step
+        is_due = step % self._settings.refresh.refresh_steps == 0 or step == optimization.num_steps
+        saves = optimization.save_steps is not None and step % optimization.save_steps == 0
+        if (is_due or saves) and self._ranks.is_main:
+            self._save_state()
+        if is_due and self._ranks.is_main:
+            self._save_checkpoint()
+            self._selection.add_checkpoint(step)
+        if is_due:
+            self._ranks.barrier()
+
+    def _save_state(self) -> None:
+        if self._ranks.is_main and not self._folder.state(self._progress.step).exists():
+            save_state(self._folder, self._progress, self._model, self._optimizer)
+
+    def _save_checkpoint(self) -> None:
+        path = self._folder.checkpoint(self._progress.step)
+        if path.exists():
+            return
+        parts = Parts(self._model, self._checkpoint.tokenizer, self._checkpoint.settings, None)
+        content = {"training": {"step": self._progress.step, "init": self._settings.start.init}}
+        with artifacts.new_directory(path) as staging:
+            save_own(parts, staging, content)
+
+    def _take(self, news: News, log: TrainingLog | None) -> None:
+        """Count new refreshes, and switch to the newest one's negatives."""
+        for step in news.refreshes:
+            content = self._selection.add_refresh(step)
+            if log is not None:
+                log.write("refresh", step, _describe_refresh(content))
+            if (self._folder.refresh(step) / TABLE).is_file():
+                self._switch(step)
+        if news.refreshes:
+            self._ranks.barrier()
+            if self._progress.refresh is not None:
+                self._selection.remove_old(in_use=self._progress.refresh)
+
+    def _switch(self, refresh: int) -> None:
+        self._pool = TablePool(read_negatives(self._folder.refresh(refresh)), self._inputs.corpus)
+        self._progress = follow(self._progress, refresh)
+        logger.debug("step %d: negatives of step %d", self._progress.step, refresh)
+
+    def _restore(self) -> None:
+        """Go on from the newest state, if there is one."""
+        found = find_state(self._folder)
+        if found is None:
+            return
+        self._progress = found
+        load_state(self._folder, found.step, self._model, self._optimizer)
+        self._selection.restore(found.step)  # all ranks have read the state before one deletes
+        self._ranks.barrier()
+        if found.refresh is not None:
+            path = self._folder.refresh(found.refresh)
+            self._pool = TablePool(read_negatives(path), self._inputs.corpus)
+        logger.info("going on at step %d", found.step)
+
+    def _write(self, log: TrainingLog | None, values: dict[str, Any]) -> None:
+        if log is not None:
+            log.write("step", self._progress.step, values)
+            log.show(self._progress.step, {name: values[name] for name in _SHOWN})
+
+    def _new_sampler(self) -> BatchSampler:
+        optimization, encoder = self._settings.optimization, self._checkpoint.settings
+        is_chunked = self._settings.start.maxp == "chunks"
+        return BatchSampler(
+            self._inputs.corpus,
+            self._inputs.topics,
+            batch_size=optimization.batch_size,
+            negatives_per_topic=optimization.negatives_per_topic,
+            in_batch_weight=optimization.in_batch_weight,
+            chunk_tokens=encoder.max_document_tokens if is_chunked else None,
+            has_teacher=optimization.loss in ("margin-mse", "kl"),
+            seed=optimization.seed,
+        )
+
+    def _new_step(self) -> EncodingStep:
+        from ance_plugin.encode.device import choose_precision
+
+        optimization = self._settings.optimization
+        temperature = optimization.temperature
+        if temperature is None:
+            is_normalized = self._checkpoint.settings.is_normalized
+            temperature = _NORMALIZED_TEMPERATURE if is_normalized else 1.0
+        return EncodingStep(
+            self._model,
+            find_loss(
+                optimization.loss.replace("-", "_"),
+                num_negatives=optimization.negatives_per_topic,
+                has_teacher=self._settings.data.teacher is not None,
+            ),
+            temperature=temperature,
+            pad_id=int(self._checkpoint.tokenizer.pad_token_id),
+            device=self._ranks.device,
+            precision=choose_precision(optimization.precision, self._ranks.device),
+            chunk_tokens=optimization.chunk_tokens,
+            grad_cache=optimization.grad_cache,
+            seed=optimization.seed,
+            ranks=self._ranks,
+        )
+
+
+def _average(results: list[StepResult]) -> dict[str, float]:
+    number = len(results)
+    return {
+        "loss": sum(result.loss for result in results) / number,
+        "margin": sum(result.margin for result in results) / number,
+        "accuracy": sum(result.accuracy for result in results) / number,
+        "num_tokens": sum(result.num_tokens for result in results),
+    }
+
+
+def _describe_refresh(content: dict[str, Any]) -> dict[str, Any]:
+    left_out = ("files", "settings", "versions", "encoder", "kind", "format_version", "step")
+    return {name: value for name, value in content.items() if name not in left_out}
