@@ -16,7 +16,7 @@ from ance_plugin.formats.topics import read_topics
 from ance_plugin.records import Qrels, Topic
 from ance_plugin.train.corpus import Corpus, tokenize_corpus
 from ance_plugin.train.folder import TrainingFolder
-from ance_plugin.train.negatives.table import Negatives, read_negatives
+from ance_plugin.train.negatives.table import Negatives
 from ance_plugin.train.settings import Data, TrainSettings
 from ance_plugin.train.topics import TrainingTopics
 
@@ -61,7 +61,7 @@ class Inputs:
 
     @classmethod
     def load(cls, settings: TrainSettings, folder: TrainingFolder, encoder: "Encoder") -> "Inputs":
-        """Read topics, judgments and negatives; tokenize the collection if no run did yet.
+        """Read topics and judgments; tokenize the collection if no run did yet.
 
         Args:
             settings: Of the run.
@@ -69,7 +69,7 @@ class Inputs:
             encoder: Whose tokenizer to use.
 
         Returns:
-            The inputs.
+            The inputs, without BM25 candidates.
 
         Raises:
             FileNotFoundError: Something that the settings name is not there.
@@ -88,10 +88,7 @@ class Inputs:
         corpus = tokenize_corpus(
             Collection(data.collection), encoder, tokens, max_tokens=max_tokens
         )
-        bm25 = None
-        if data.bm25_negatives is not None:
-            bm25 = read_negatives(Path(data.bm25_negatives))
-        return cls(corpus, TrainingTopics.load(topics, qrels, corpus, encoder), qrels, dev, bm25)
+        return cls(corpus, TrainingTopics.load(topics, qrels, corpus, encoder), qrels, dev)
 
 
 def check_data(data: Data) -> None:

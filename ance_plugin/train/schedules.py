@@ -110,7 +110,8 @@ class Beside:
         settings: How old negatives may be.
         ranks: The first looks, and tells the others.
         supervisor: Keeps the refresher alive; None where somebody else runs it.
-        first: Makes the first refresh, before there is anything to train on.
+        within: Makes the first refresh, before there is anything to train on, and the last.
+        num_steps: Steps in all.
     """
 
     def __init__(
@@ -119,22 +120,29 @@ class Beside:
         settings: Refresh,
         ranks: "Ranks",
         supervisor: "Supervisor | None",
-        first: InProcess,
+        within: InProcess,
+        *,
+        num_steps: int,
     ) -> None:
         self._folder = folder
         self._settings = settings
         self._ranks = ranks
         self._supervisor = supervisor
-        self._first = first
+        self._within = within
+        self._num_steps = num_steps
+        self._is_started = False
         self._seen = -1
         self._warned_at = -1
 
     def look(self, progress: Progress) -> News:
         """See whether there are new refreshes; wait where the negatives in use are too old."""
-        if progress.refresh is None and progress.step == 0:
-            news = self._first.look(progress)
-            self._seen = 0
+        if progress.refresh is None:
+            news = self._within.look(progress)
+            self._seen = progress.step
             return news
+        if progress.step == self._num_steps:
+            self.stop()
+            return self._within.look(progress)
         found = self._look_once(progress) if self._ranks.is_main else None
         steps, waited = self._ranks.broadcast(found)
         return News(tuple(steps), waited)
@@ -147,14 +155,15 @@ class Beside:
     def _look_once(self, progress: Progress) -> tuple[list[int], float]:
         in_use = -1 if progress.refresh is None else progress.refresh
         self._seen = max(self._seen, in_use)
-        if self._supervisor is not None:
-            self._supervisor.check()
+        if self._supervisor is not None and not self._is_started:
+            self._supervisor.start()
+            self._is_started = True
+        self._check()
         steps, waited = self._find_new(), 0.0
         started = reminded = time.monotonic()
         while self._is_too_old(progress.step, max([in_use, *steps])):
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-            if self._supervisor is not None:
-                self._supervisor.check()
+            self._check()
             steps += self._find_new()
             waited = time.monotonic() - started
             if time.monotonic() - reminded > _SECONDS_BETWEEN_REMINDERS:
@@ -163,6 +172,10 @@ class Beside:
                     "step %d waits for newer negatives than step %d's", progress.step, in_use
                 )
         return steps, waited
+
+    def _check(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.check()
 
     def _find_new(self) -> list[int]:
         steps = [step for step in self._folder.steps(REFRESH) if step > self._seen]

@@ -30,6 +30,8 @@ class Data:
         dev_qrels: Their judgments.
         tokens: Directory of the tokenized collection; None is ``tokens`` in the output folder.
         bm25_negatives: Negatives artifact whose documents are the source ``bm25`` of the mix.
+        sparse_index: Lucene index in which to find them, where no artifact is given.
+        triples: MS MARCO's file of triples from which to take them, likewise.
         teacher: Cross-encoder that scores positives and candidates, for ``teacher_threshold`` and
             the losses that learn from it; None for none.
     """
@@ -41,12 +43,21 @@ class Data:
     dev_qrels: str | None = None
     tokens: str | None = None
     bm25_negatives: str | None = None
+    sparse_index: str | None = None
+    triples: str | None = None
     teacher: str | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError where one of dev topics and dev qrels is missing."""
         if (self.dev_topics is None) != (self.dev_qrels is None):
             raise ValueError("--dev-topics and --dev-qrels go together")
+        if sum(source is not None for source in self.bm25_sources) > 1:
+            raise ValueError("give one of --negatives, --sparse-index and --triples")
+
+    @property
+    def bm25_sources(self) -> tuple[str | None, ...]:
+        """Where the source ``bm25`` of the mix may come from; one of them is set at most."""
+        return self.bm25_negatives, self.sparse_index, self.triples
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +220,7 @@ class TrainSettings:
             raise ValueError(f"loss {self.optimization.loss} needs --teacher, a cross-encoder")
         if self.negatives.teacher_threshold is not None and self.data.teacher is None:
             raise ValueError("--teacher-threshold needs --teacher, a cross-encoder")
-        if self.negatives.mix.get("bm25", 0) > 0 and self.data.bm25_negatives is None:
+        if self.negatives.mix.get("bm25", 0) > 0 and not any(self.data.bm25_sources):
             raise ValueError(
                 "a mix with bm25 needs BM25 negatives: --sparse-index, --triples or --negatives"
             )

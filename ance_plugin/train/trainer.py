@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from ance_plugin.train.ranks import Ranks
 from ance_plugin.train.schedules import News, Schedule, follow
 from ance_plugin.train.selection import Selection
 from ance_plugin.train.settings import TrainSettings
+from ance_plugin.train.signals import StopSignals
 from ance_plugin.train.state import Progress, find_state, load_state, save_state
 from ance_plugin.train.step import EncodingStep, StepResult
 
@@ -45,7 +45,7 @@ class Trainer:
         checkpoint: The encoder to start from; its model is trained in place.
         ranks: The processes that train together.
         schedule: Where negatives come from.
-        should_stop: Asked at each step; the run ends, and can be resumed, once it says so.
+        signals: Asked at each step whether to stop; such a run can be resumed.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Trainer:
         ranks: Ranks,
         schedule: Schedule,
         *,
-        should_stop: Callable[[], bool] = lambda: False,
+        signals: StopSignals | None = None,
     ) -> None:
         optimization = settings.optimization
         self._folder = folder
@@ -66,7 +66,7 @@ class Trainer:
         self._checkpoint = checkpoint
         self._ranks = ranks
         self._schedule = schedule
-        self._should_stop = should_stop
+        self._signals = signals or StopSignals()
         self._model = checkpoint.model.to(ranks.device).train()
         if optimization.gradient_checkpointing:
             self._model.body.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
@@ -109,7 +109,8 @@ class Trainer:
             advance(first)
             while True:
                 self._publish()
-                news = self._schedule.look(self._progress)
+                with self._signals.interrupting():
+                    news = self._schedule.look(self._progress)
                 waited += news.waited_seconds
                 self._take(news, log)
                 is_over = self._progress.step >= num_steps or self._selection.is_patience_spent
@@ -133,7 +134,7 @@ class Trainer:
         return is_over
 
     def _is_asked_to_stop(self) -> bool:
-        return bool(self._ranks.broadcast(self._should_stop()))
+        return bool(self._ranks.broadcast(self._signals.is_asked_to_stop))
 
     def _train(self) -> dict[str, Any]:
         """Make one optimiser step; give what the log says of it."""
@@ -221,7 +222,11 @@ class Trainer:
             return
         self._progress = found
         load_state(self._folder, found.step, self._model, self._optimizer)
-        self._selection.restore(found.step)  # all ranks have read the state before one deletes
+        if not self._ranks.is_main:
+            self._selection.restore(found.step)
+        self._ranks.barrier()  # all others have read what the first one is about to change
+        if self._ranks.is_main:
+            self._selection.restore(found.step)
         self._ranks.barrier()
         if found.refresh is not None:
             path = self._folder.refresh(found.refresh)

@@ -1,0 +1,74 @@
+"""BM25 candidates of a training run: read where they were given, else mined or taken from triples.
+
+They are kept to the full depth, and each refresh samples from them.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from ance_plugin.train.folder import TrainingFolder
+from ance_plugin.train.inputs import Inputs
+from ance_plugin.train.negatives.bm25 import mine_bm25
+from ance_plugin.train.negatives.mining import Miner, MiningSettings
+from ance_plugin.train.negatives.rows import TopicNegatives
+from ance_plugin.train.negatives.table import Negatives, read_negatives, write_negatives
+from ance_plugin.train.negatives.triples import read_triples
+from ance_plugin.train.settings import TrainSettings
+
+logger = logging.getLogger(__name__)
+
+
+def load_candidates(
+    settings: TrainSettings, folder: TrainingFolder, inputs: Inputs, *, threads: int = 1
+) -> Negatives | None:
+    """Read a run's BM25 candidates, after making them if that was not done yet.
+
+    Args:
+        settings: Where they come from.
+        folder: Where those that are made here are kept.
+        inputs: The collection, topics and judgments.
+        threads: To search with.
+
+    Returns:
+        The candidates; None where the run has no such source.
+
+    Raises:
+        FileNotFoundError: The index, the triples or the artifact are not there.
+        JavaError: BM25 must be searched and there is no usable Java.
+    """
+    data = settings.data
+    if data.bm25_negatives is not None:
+        return read_negatives(Path(data.bm25_negatives))
+    if data.sparse_index is None and data.triples is None:
+        return None
+    if not folder.bm25_negatives.exists():
+        mining = MiningSettings(
+            num_negatives=settings.negatives.depth,
+            depth=settings.negatives.depth,
+            sampler="top",
+            mix={"bm25": 1.0},
+        )
+        miner = Miner(inputs.corpus, inputs.qrels, mining, seed=settings.optimization.seed)
+        source = {"sparse_index": data.sparse_index, "triples": data.triples}
+        logger.info("negatives from %s", data.sparse_index or data.triples)
+        rows = _find(settings, inputs, miner, threads)
+        write_negatives(folder.bm25_negatives, rows, {"source": source, "depth": mining.depth})
+    return read_negatives(folder.bm25_negatives)
+
+
+def _find(
+    settings: TrainSettings, inputs: Inputs, miner: Miner, threads: int
+) -> Iterable[TopicNegatives]:
+    data, topics = settings.data, inputs.topics.topics
+    if data.sparse_index is not None:
+        return mine_bm25(Path(data.sparse_index), topics, miner, threads=threads)
+    return read_triples(Path(data.triples or ""), miner, topics=topics)
+
+
+def with_candidates(
+    settings: TrainSettings, folder: TrainingFolder, inputs: Inputs, *, threads: int = 1
+) -> Inputs:
+    """Give the inputs with their BM25 candidates."""
+    return replace(inputs, bm25=load_candidates(settings, folder, inputs, threads=threads))

@@ -1,0 +1,252 @@
+"""Start, resume or refresh a training run: everything put together."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ance_plugin import artifacts
+from ance_plugin.encode.device import choose_device
+from ance_plugin.errors import ArtifactError, MismatchError
+from ance_plugin.train.candidates import with_candidates
+from ance_plugin.train.folder import TrainingFolder
+from ance_plugin.train.inputs import Inputs, check_data
+from ance_plugin.train.negatives.mining import Miner
+from ance_plugin.train.refresh import Refresher
+from ance_plugin.train.schedules import Beside, InProcess, Schedule
+from ance_plugin.train.settings import TrainSettings
+from ance_plugin.train.signals import StopSignals
+from ance_plugin.train.start import load_start
+from ance_plugin.train.supervisor import Supervisor
+from ance_plugin.train.teacher import load_teacher
+from ance_plugin.train.watch import leave_with_parent, watch
+from ance_plugin.version import describe_versions
+
+if TYPE_CHECKING:
+    from ance_plugin.encode.checkpoint import Checkpoint
+    from ance_plugin.train.ranks import Ranks
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do with an output folder.
+
+    Attributes:
+        folder: The output.
+        settings: Of the run.
+        is_resumed: Whether the folder holds a run that is to go on.
+    """
+
+    folder: TrainingFolder
+    settings: TrainSettings
+    is_resumed: bool
+
+
+def plan_new(output: Path, settings: TrainSettings) -> Plan:
+    """Plan a new run, after looking at everything that is cheap to look at.
+
+    Raises:
+        ArtifactError: A run was started in ``output`` already.
+        FileNotFoundError: Something that the settings name is not there.
+        FormatError: Topics or judgments are malformed.
+    """
+    folder = TrainingFolder(output)
+    if folder.settings.exists():
+        raise ArtifactError(
+            f"{output}: holds a training run already; give --resume to go on with it, or name "
+            "another --output"
+        )
+    if output.exists() and not output.is_dir():
+        raise ArtifactError(f"{output}: is a file; name another --output")
+    check_data(settings.data)
+    return Plan(folder, settings, is_resumed=False)
+
+
+def plan_resumed(output: Path) -> Plan:
+    """Plan to go on with a run, as its own settings say.
+
+    Raises:
+        FileNotFoundError: No run was started in ``output``.
+        ArtifactError: Its settings are damaged.
+    """
+    folder = TrainingFolder(output)
+    return Plan(folder, read_settings(folder), is_resumed=True)
+
+
+def read_settings(folder: TrainingFolder) -> TrainSettings:
+    """Read the settings of a run that was started.
+
+    Raises:
+        FileNotFoundError: No run was started there.
+        ArtifactError: They are damaged.
+    """
+    content = folder.require_settings()
+    try:
+        return TrainSettings.from_json(content["settings"])
+    except (KeyError, TypeError, ValueError) as err:
+        raise ArtifactError(f"{folder.settings}: is damaged ({err})") from err
+
+
+def train(plan: Plan, *, device: str | None = None) -> bool:
+    """Train until the end, or until asked to stop.
+
+    Args:
+        plan: Of ``plan_new`` or ``plan_resumed``.
+        device: Where to train; None is the best there is.
+
+    Returns:
+        Whether training came to its end; where not, it can be resumed.
+
+    Raises:
+        ArtifactError: Another process trains in this folder.
+        RefresherError: The refresher beside the trainer failed again and again.
+    """
+    from ance_plugin.train.ranks import Ranks
+    from ance_plugin.train.trainer import Trainer
+
+    folder, settings = plan.folder, plan.settings
+    ranks = Ranks.from_environment(choose_device(device))
+    try:
+        checkpoint = load_start(settings.start, seed=settings.optimization.seed)
+        with _claim(folder, ranks), StopSignals() as signals:
+            if ranks.is_main:
+                _write_settings(folder, settings)
+            with signals.interrupting():
+                inputs = _load_inputs(folder, settings, checkpoint, ranks)
+                schedule = _new_schedule(folder, settings, inputs, ranks)
+            trainer = Trainer(
+                folder, settings, inputs, checkpoint, ranks, schedule, signals=signals
+            )
+            is_over = trainer.run()
+            if is_over and ranks.is_main:
+                artifacts.write_json(folder.finished, {"best": str(folder.best.name)})
+            return is_over
+    finally:
+        ranks.close()
+
+
+def refresh_beside(output: Path, *, is_supervised: bool, num_refreshes: int | None = None) -> int:
+    """Be the refresher of a run.
+
+    Args:
+        output: The run's folder.
+        is_supervised: Leave when standard input ends, as it does with the trainer.
+        num_refreshes: Leave after so many; None when training is over.
+
+    Returns:
+        How many refreshes were made.
+
+    Raises:
+        FileNotFoundError: No run was started there.
+        ArtifactError: Another refresher is at work there.
+    """
+    from ance_plugin.encode.encoder import Encoder
+
+    if is_supervised:
+        leave_with_parent()
+    folder = TrainingFolder(output)
+    settings = read_settings(folder)
+    _use_threads(count_refresh_threads(settings) if is_supervised else settings.refresh.threads)
+    checkpoint = load_start(settings.start, seed=settings.optimization.seed)
+    inputs = Inputs.load(settings, folder, Encoder(checkpoint, device="cpu", precision="fp32"))
+    inputs = with_candidates(settings, folder, inputs)
+    return watch(folder, _new_refresher(folder, settings, inputs), num_refreshes=num_refreshes)
+
+
+@contextmanager
+def _claim(folder: TrainingFolder, ranks: "Ranks") -> Iterator[None]:
+    """Hold the folder for this run; the first rank does for all."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    if not ranks.is_main:
+        yield
+        return
+    with artifacts.claim(folder.path / "training"):
+        yield
+
+
+def _write_settings(folder: TrainingFolder, settings: TrainSettings) -> None:
+    folder.finished.unlink(missing_ok=True)
+    if folder.settings.exists():
+        if read_settings(folder) != settings:
+            raise MismatchError(f"{folder.settings}: was written meanwhile by another run")
+        return
+    content = {
+        "format_version": artifacts.FORMAT_VERSION,
+        "settings": settings.to_json(),
+        "versions": describe_versions("torch", "transformers"),
+    }
+    artifacts.write_json(folder.settings, content)
+
+
+def _load_inputs(
+    folder: TrainingFolder, settings: TrainSettings, checkpoint: "Checkpoint", ranks: "Ranks"
+) -> Inputs:
+    """Read the inputs; the first rank makes the files that the others then find."""
+    from ance_plugin.encode.encoder import Encoder
+
+    encoder = Encoder(checkpoint, device="cpu", precision="fp32")
+    if not ranks.is_main:
+        ranks.barrier()
+    inputs = Inputs.load(settings, folder, encoder)
+    inputs = with_candidates(settings, folder, inputs, threads=_count_cores())
+    if ranks.is_main:
+        ranks.barrier()
+    return inputs
+
+
+def _new_refresher(folder: TrainingFolder, settings: TrainSettings, inputs: Inputs) -> Refresher:
+    miner = Miner(
+        inputs.corpus,
+        inputs.qrels,
+        settings.negatives,
+        seed=settings.optimization.seed,
+        teacher=load_teacher(settings, inputs),
+    )
+    return Refresher(folder, settings, inputs, miner)
+
+
+def _new_schedule(
+    folder: TrainingFolder, settings: TrainSettings, inputs: Inputs, ranks: "Ranks"
+) -> Schedule:
+    refresh, num_steps = settings.refresh, settings.optimization.num_steps
+    refresher = _new_refresher(folder, settings, inputs)
+    within = InProcess(refresher, folder, refresh, ranks, num_steps=num_steps)
+    if refresh.mode != "async":
+        return within
+    supervisor = None
+    if refresh.refresher == "own" and ranks.is_main:
+        _share_cores(settings, ranks)
+        command = [sys.executable, "-m", "ance_plugin.train", "refresh", "--watch"]
+        supervisor = Supervisor([*command, str(folder.path), "--supervised"], folder.heartbeat)
+    return Beside(folder, refresh, ranks, supervisor, within, num_steps=num_steps)
+
+
+def _share_cores(settings: TrainSettings, ranks: "Ranks") -> None:
+    """Leave the refresher its share of the cores, where both compute on the CPU."""
+    device = settings.refresh.device or ranks.device.type
+    if ranks.device.type == "cpu" and device == "cpu":
+        _use_threads(max(1, _count_cores() - count_refresh_threads(settings)))
+
+
+def count_refresh_threads(settings: TrainSettings) -> int:
+    """Count the cores of a refresher: all in one process with the trainer, else half."""
+    if settings.refresh.threads is not None:
+        return settings.refresh.threads
+    return _count_cores() if settings.refresh.mode != "async" else max(1, _count_cores() // 2)
+
+
+def _use_threads(number: int | None) -> None:
+    import torch
+
+    if number is not None:
+        torch.set_num_threads(number)
+
+
+def _count_cores() -> int:
+    return len(os.sched_getaffinity(0))
