@@ -14,11 +14,8 @@ import numpy as np
 import pytest
 
 from ance_plugin import jvm
-from ance_plugin.encode.checkpoint import Checkpoint
 from ance_plugin.encode.corpus import encode_collection
 from ance_plugin.encode.encoder import Encoder
-from ance_plugin.encode.model import AnceHead, EncoderModel
-from ance_plugin.encode.settings import EncoderSettings
 from ance_plugin.formats.collection import Collection
 from ance_plugin.formats.topics import read_topics
 from ance_plugin.formats.vectors import Vectors
@@ -31,6 +28,7 @@ from ance_plugin.search.prf import AncePrf, AveragePrf, PrfSearcher, RocchioPrf
 K, DEPTH, NUM_QUERIES, NUM_DOCUMENTS = 50, 5, 50, 400
 ANCE_PRF_DEPTH = 3
 ROCCHIO = {"alpha": 0.4, "beta": 0.6, "gamma": 0.2, "topk": 3, "bottomk": 2}
+SETTINGS = {"max_document_tokens": 128, "is_lowercased": False}
 
 pytestmark = [pytest.mark.java, pytest.mark.slow]
 
@@ -66,48 +64,12 @@ def run_stock_pyserini(folder):
         (folder / f"{name}.json").write_text(json.dumps(hits))
 
 
-def make_model(folder):
-    """Write a RoBERTa of 2 layers with ANCE's head as Pyserini reads it; return our encoder."""
-    import torch
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import RobertaConfig, RobertaModel, RobertaTokenizer
-
-    folder.mkdir()
-    texts = (document.contents for document in islice(Collection("beir/scifact"), 100))
-    core = ByteLevelBPETokenizer()
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    core.train_from_iterator(texts, vocab_size=1000, special_tokens=special, show_progress=False)
-    core.save_model(str(folder))
-    tokenizer = RobertaTokenizer.from_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    config = RobertaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=514,
-        initializer_range=0.5,
-        bos_token_id=tokenizer.bos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        body, head = RobertaModel(config, add_pooling_layer=False), AnceHead(32)
-    config.save_pretrained(folder)
-    weights = {f"roberta.{name}": tensor for name, tensor in body.state_dict().items()}
-    torch.save(weights | head.state_dict(), folder / "pytorch_model.bin")
-    model = EncoderModel(body.eval(), "cls", head=head)
-    settings = EncoderSettings("cls", max_document_tokens=128)
-    return Encoder(Checkpoint("tiny", model, tokenizer, settings), precision="fp32")
-
-
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, test_data):
+def made(tmp_path_factory, random_ance):
     """The folder with everything both sides search, and our encoder."""
     folder = tmp_path_factory.mktemp("prf")
-    encoder = make_model(folder / "model")
+    (folder / "model").symlink_to(random_ance)
+    encoder = Encoder.load(str(random_ance), overrides=SETTINGS, precision="fp32")
     documents = islice(Collection("beir/scifact"), NUM_DOCUMENTS)
     lines = [json.dumps({"id": doc.docid, "contents": doc.contents}) for doc in documents]
     (folder / "documents.jsonl").write_text("\n".join(lines), encoding="utf-8")
