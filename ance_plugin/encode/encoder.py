@@ -11,6 +11,7 @@ from ance_plugin.encode.batching import pad, plan_batches
 from ance_plugin.encode.checkpoint import Checkpoint, load_checkpoint
 from ance_plugin.encode.device import choose_device, choose_precision, torch_dtype
 from ance_plugin.encode.layouts.folder import Tower
+from ance_plugin.encode.model import count_positions
 from ance_plugin.records import Document
 
 BATCH_SIZE = 256
@@ -45,6 +46,7 @@ class Encoder:
         self.tower = checkpoint.describe_tower()
         self.identity = checkpoint.identify()
         self.dimension = checkpoint.model.dimension
+        self.num_positions = count_positions(checkpoint.model.body)
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.batch_size = batch_size
@@ -107,9 +109,13 @@ class Encoder:
 
         Returns:
             Shape (n, d), float32; of length one only where the settings normalise.
+
+        Raises:
+            ValueError: ``max_tokens`` is more than the body has positions.
         """
         self._require_tower("document")
         limit = max_tokens or self.settings.max_document_tokens
+        self._require_positions(limit)
         rows = self.tokenize_documents(documents, limit)
         return self.encode_tokens(rows, on_progress=on_progress)
 
@@ -170,7 +176,11 @@ class Encoder:
 
         Returns:
             Shape (n, d), float32; of length one only where the settings normalise.
+
+        Raises:
+            ValueError: A text has more tokens than the body has positions.
         """
+        self._require_positions(max(map(len, rows), default=0))
         vectors = np.empty((len(rows), self.dimension), dtype=np.float32)
         lengths = [len(row) for row in rows]
         for batch in plan_batches(lengths, max_texts=self.batch_size, max_tokens=_TOKENS_PER_BATCH):
@@ -205,6 +215,13 @@ class Encoder:
             raise ValueError(
                 f"{self.name} is the tower that encodes a {self.tower['side']}, not a {side}; "
                 f"give the {other} encoder it was trained with"
+            )
+
+    def _require_positions(self, num_tokens: int) -> None:
+        if num_tokens > self.num_positions:
+            raise ValueError(
+                f"{num_tokens} tokens are too many for {self.name}, which has "
+                f"{self.num_positions} positions"
             )
 
     @torch.inference_mode()

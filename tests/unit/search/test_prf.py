@@ -58,6 +58,7 @@ class Recorder:
     """An encoder that keeps what it is given."""
 
     name, identity = "recorder", {"dimension": 2}
+    num_positions = 512
     special_tokens = ("<s>", "</s>")
 
     def __init__(self, *, is_lowercased):
@@ -82,6 +83,16 @@ def test_ance_prf_joins_the_query_and_the_hits(is_lowercased, expected):
     assert encoder.given == ([f"<s>{expected}</s>one</s>two</s>three</s>"], 512, False)
     assert revised.tolist() == [[1, 1]]
     assert method.to_json()["encoder"] == {"name": "recorder", "dimension": 2}
+
+
+def test_ance_prf_needs_the_positions_of_its_texts():
+    """A body of 511 positions is refused when the method is made, not in the middle of a search."""
+    encoder = Recorder(is_lowercased=False)
+    encoder.num_positions = 511
+
+    with pytest.raises(ValueError, match=r"to 512 tokens, but recorder has 511 positions; give an"):
+        AncePrf(encoder, {}.__getitem__)
+    assert AncePrf(encoder, {}.__getitem__, max_tokens=511).max_tokens == 511
 
 
 class Ready:
