@@ -178,9 +178,11 @@ class Encoder:
             Shape (n, d), float32; of length one only where the settings normalise.
 
         Raises:
-            ValueError: A text has more tokens than the body has positions.
+            ValueError: A text has more tokens than the body has positions, or a token that the body
+                does not know.
         """
         self._require_positions(max(map(len, rows), default=0))
+        self._require_vocabulary(max((max(row) for row in rows if row), default=0))
         vectors = np.empty((len(rows), self.dimension), dtype=np.float32)
         lengths = [len(row) for row in rows]
         for batch in plan_batches(lengths, max_texts=self.batch_size, max_tokens=_TOKENS_PER_BATCH):
@@ -222,6 +224,14 @@ class Encoder:
             raise ValueError(
                 f"{num_tokens} tokens are too many for {self.name}, which has "
                 f"{self.num_positions} positions"
+            )
+
+    def _require_vocabulary(self, token: int) -> None:
+        known: int = self._model.body.get_input_embeddings().weight.shape[0]  # type: ignore[index, assignment]
+        if token >= known:
+            raise ValueError(
+                f"{self.name}: its tokenizer gives token {token}, but its weights have {known} "
+                "tokens; the two are of different models"
             )
 
     @torch.inference_mode()

@@ -27,6 +27,8 @@ def find_checkpoint(name: str) -> Path:
     Raises:
         FileNotFoundError: There is no such folder, package or hub repository, or no network.
     """
+    if not name.strip():
+        raise FileNotFoundError("an encoder is a folder or a hub name, found an empty name")
     path = Path(name)
     if path.is_dir():
         return path
