@@ -50,7 +50,7 @@ class Encoder:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.batch_size = batch_size
-        self._tokenizer = checkpoint.tokenizer
+        self.tokenizer = checkpoint.tokenizer
         model = checkpoint.model.to(self.device)
         self._model = model.to_compute_type(torch_dtype(self.precision)).eval()
 
@@ -126,7 +126,7 @@ class Encoder:
         Raises:
             ValueError: The tokenizer lacks one.
         """
-        first, last = self._tokenizer.cls_token, self._tokenizer.sep_token
+        first, last = self.tokenizer.cls_token, self.tokenizer.sep_token
         if first is None or last is None:
             raise ValueError(f"{self.name}: its tokenizer has no first or no separating token")
         return str(first), str(last)
@@ -152,7 +152,7 @@ class Encoder:
         """
         if not texts:
             return []
-        ids: list[list[int]] = self._tokenizer(
+        ids: list[list[int]] = self.tokenizer(
             [_as_unicode(text) for text in texts],
             None if pairs is None else [_as_unicode(text) for text in pairs],
             truncation=True,
@@ -236,7 +236,7 @@ class Encoder:
 
     @torch.inference_mode()
     def _forward(self, rows: list[list[int]]) -> NDArray[np.float32]:
-        ids, mask = pad(rows, self._tokenizer.pad_token_id)
+        ids, mask = pad(rows, self.tokenizer.pad_token_id)
         vectors = self._model(
             torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
         )

@@ -6,7 +6,8 @@ The three methods compute what Pyserini's ``DenseVectorAveragePrf``, ``DenseVect
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import batched
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ance_plugin.encode.encoder import Encoder
 
 ANCE_PRF_TOKENS = 512
+_PYSERINI_TEXTS_AT_ONCE = 32
 
 
 class PrfMethod(ABC):
@@ -125,6 +127,17 @@ class RocchioPrf(VectorPrf):
         return moved
 
 
+@runtime_checkable
+class PyseriniPrfEncoder(Protocol):
+    """What Pyserini's own ANCE-PRF asks of a query encoder; its ``AnceQueryEncoder`` has it."""
+
+    tokenizer: Any
+
+    def prf_batch_encode(self, query: list[str], /) -> NDArray[np.float32]:
+        """Encode texts that hold their special tokens, cut to 512 tokens."""
+        ...
+
+
 class AncePrf(PrfMethod):
     """Encode the query and the texts of its first hits anew, with an encoder trained for it.
 
@@ -134,28 +147,35 @@ class AncePrf(PrfMethod):
     settings say so; Pyserini means to, but with transformers 5 does not.
 
     Args:
-        encoder: The ANCE-PRF query encoder; the published one is trained for three passages.
+        encoder: The ANCE-PRF query encoder, ours or Pyserini's; the published one is trained for
+            three passages.
         read_text: Gives the text of a document by docid; ``Bm25Searcher.read_contents`` does.
         max_tokens: Tokens the joined text is cut to.
 
     Raises:
-        ValueError: The encoder's body has fewer positions than ``max_tokens``, or its tokenizer has
-            no first or no separating token.
+        ValueError: The encoder's body has fewer positions than ``max_tokens``, its tokenizer has no
+            first or no separating token, or it is Pyserini's and ``max_tokens`` is not 512.
     """
 
     def __init__(
         self,
-        encoder: "Encoder",
+        encoder: "Encoder | PyseriniPrfEncoder",
         read_text: Callable[[str], str],
         *,
         max_tokens: int = ANCE_PRF_TOKENS,
     ) -> None:
-        if max_tokens > encoder.num_positions:
+        if isinstance(encoder, PyseriniPrfEncoder):
+            if max_tokens != ANCE_PRF_TOKENS:
+                raise ValueError(f"Pyserini's encoder cuts to {ANCE_PRF_TOKENS}, not {max_tokens}")
+            ends = encoder.tokenizer.cls_token, encoder.tokenizer.sep_token
+        elif max_tokens > encoder.num_positions:
             raise ValueError(
                 f"ANCE-PRF cuts query and passages to {max_tokens} tokens, but {encoder.name} has "
                 f"{encoder.num_positions} positions; give an encoder that was trained for ANCE-PRF"
             )
-        self._first, self._last = encoder.special_tokens
+        else:
+            ends = encoder.special_tokens
+        self._first, self._last = ends
         self.encoder = encoder
         self.read_text = read_text
         self.max_tokens = max_tokens
@@ -171,18 +191,24 @@ class AncePrf(PrfMethod):
             self._join([query, *(self.read_text(hit.docid) for hit in feedback.hits)])
             for query, feedback in zip(queries, found, strict=True)
         ]
+        if isinstance(self.encoder, PyseriniPrfEncoder):
+            parts = batched(texts, _PYSERINI_TEXTS_AT_ONCE)
+            encoded = [self.encoder.prf_batch_encode(list(part)) for part in parts]
+            return np.concatenate(encoded).astype(np.float32)
         rows = self.encoder.tokenize(texts, self.max_tokens, adds_special_tokens=False)
         return self.encoder.encode_tokens(rows)
 
     def _join(self, texts: Sequence[str]) -> str:
-        if self.encoder.settings.is_lowercased:
+        settings = getattr(self.encoder, "settings", None)
+        if settings is not None and settings.is_lowercased:
             texts = [text.lower() for text in texts]
         return f"{self._first}{self._last.join(texts)}{self._last}"
 
     def to_json(self) -> dict[str, Any]:
         """Give the method and its encoder for a run's manifest."""
-        encoder = {"name": self.encoder.name, **self.encoder.identity}
-        return {"method": "ance-prf", "encoder": encoder}
+        name = getattr(self.encoder, "name", type(self.encoder).__name__)
+        identity = getattr(self.encoder, "identity", None) or {}
+        return {"method": "ance-prf", "encoder": {"name": name, **identity}}
 
 
 class PrfSearcher:

@@ -62,6 +62,25 @@ def run_stock_pyserini(folder):
         np.save(folder / f"{name}.npy", revised)
         hits = {qid: [[hit.docid, float(hit.score)] for hit in run[qid]] for qid in qids}
         (folder / f"{name}.json").write_text(json.dumps(hits))
+        if name == "ance-prf":
+            exchange_encoders(folder, encoder, queries, found)
+
+
+def exchange_encoders(folder, stock, queries, found):
+    """Give Pyserini's encoder to our ANCE-PRF, and ours to Pyserini's."""
+    from pyserini.search.faiss._prf import DenseVectorAncePrf
+    from pyserini.search.lucene import LuceneSearcher
+
+    from ance_plugin import AnceQueryEncoder
+
+    method = AncePrf(stock, Bm25Searcher(folder / "bm25").read_contents)
+    searcher = PrfSearcher(DenseSearcher(folder / "dense", stock), method, ANCE_PRF_DEPTH)
+    np.save(folder / "stock encoder.npy", searcher.revise(queries))
+    ours = AnceQueryEncoder(str(folder / "model"), settings=SETTINGS)
+    qids = [str(number) for number in range(len(queries))]
+    rule = DenseVectorAncePrf(ours, LuceneSearcher(str(folder / "bm25")))
+    np.save(folder / "our encoder.npy", rule.get_batch_prf_q_emb(queries, qids, found))
+    (folder / "method.json").write_text(json.dumps(method.to_json()))
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +131,18 @@ def test_feedback_gives_pyserinis_vectors_and_hits(made, name):
         np.testing.assert_allclose(scores, [score for _, score in stock[qid]], rtol=1e-5)
         agreeing = {hit.docid for hit in run[qid]} & {docid for docid, _ in stock[qid]}
         assert len(agreeing) >= K - 1  # the last hit may be tied to 1e-5 with the next
+
+
+@pytest.mark.parametrize("name", ["stock encoder", "our encoder"])
+def test_either_ance_prf_takes_the_others_encoder(made, name):
+    """Pyserini's encoder in our method, and ours in Pyserini's, make the same vectors."""
+    folder, _, _ = made
+
+    vectors = np.load(folder / f"{name}.npy")
+
+    np.testing.assert_allclose(vectors, np.load(folder / "ance-prf.npy"), atol=1e-4)
+    described = json.loads((folder / "method.json").read_text())
+    assert described == {"method": "ance-prf", "encoder": {"name": "AnceQueryEncoder"}}
 
 
 def test_ance_prf_takes_one_query_as_it_takes_a_batch(made):

@@ -95,6 +95,29 @@ def test_ance_prf_needs_the_positions_of_its_texts():
     assert AncePrf(encoder, {}.__getitem__, max_tokens=511).max_tokens == 511
 
 
+class OfPyserini:
+    """An encoder of Pyserini's shape."""
+
+    tokenizer = type("Tokenizer", (), {"cls_token": "<s>", "sep_token": "</s>"})
+    sizes = ()
+
+    def prf_batch_encode(self, texts):
+        self.sizes = (*self.sizes, len(texts))
+        return np.array([[len(text), 0.0] for text in texts])
+
+
+def test_ance_prf_takes_pyserinis_encoder_in_small_batches():
+    """It pads what it is given to the longest; 40 queries are 32 and 8, without lower-casing."""
+    encoder = OfPyserini()
+
+    revised = AncePrf(encoder, {}.__getitem__).revise(["Who"] * 40, QUERY, NOTHING * 40)
+
+    assert encoder.sizes == (32, 8)
+    assert revised.tolist() == [[len("<s>Who</s>"), 0]] * 40
+    with pytest.raises(ValueError, match="Pyserini's encoder cuts to 512, not 256"):
+        AncePrf(encoder, {}.__getitem__, max_tokens=256)
+
+
 class Ready:
     """An encoder whose queries are rows of numbers."""
 
