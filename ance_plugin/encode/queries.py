@@ -117,7 +117,6 @@ def read_encoded_queries(path: Path) -> EncodedQueries:
 
 def write_encoded_queries(queries: EncodedQueries, path: Path) -> None:
     """Write a ``.npz`` of ``ids``, ``texts`` and ``vectors``; it replaces a file whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     identity = json.dumps(queries.identity)
     with artifacts.claim(path):
         staging = artifacts.partial_path(path)
