@@ -56,7 +56,6 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 @contextmanager
 def new_file(path: Path) -> Iterator[TextIO]:
     """Yield a text file (UTF-8, gzip if the name ends in .gz) that replaces ``path`` when done."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with claim(path):
         staging = partial_path(path)
         try:
@@ -90,7 +89,7 @@ def claim(path: Path, *, waits: bool = False) -> Iterator[None]:
     Raises:
         ArtifactError: Another process holds it; the message has its pid and host.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_parent(path)
     lock = path.with_name(f".{path.name}.lock")
     with _lock(lock, path, waits=waits) as handle:
         handle.truncate(0)
@@ -119,19 +118,19 @@ def _lock(lock: Path, path: Path, *, waits: bool) -> TextIO:
 
 
 def require_writable(path: Path) -> None:
-    """Make the folder of an output file and see that the file can be put there.
-
-    Raises:
-        OSError: It cannot: a folder stands there, or the folder above it takes no file.
-    """
+    """Make the folder of an output file; raise OSError where the file cannot be put there."""
     if path.is_dir():
         raise IsADirectoryError(f"{path}: is a folder, expected the name of a file to write")
+    _make_parent(path)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"{path}: its folder is not writable")
+
+
+def _make_parent(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as err:
         raise OSError(f"{path}: its folder cannot be made ({err})") from err
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise PermissionError(f"{path}: its folder is not writable")
 
 
 def partial_path(path: Path) -> Path:

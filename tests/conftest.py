@@ -100,7 +100,7 @@ def _restore_logging():
 def make_tiny_checkpoint(tmp_path_factory):
     """A function that writes a BERT of 2 layers and 32 dimensions, the same weights for a seed."""
 
-    def make(*, seed=0, pooling="mean"):
+    def make(*, seed=0, pooling="mean", num_positions=64):
         import torch
         from transformers import BertConfig, BertModel
 
@@ -115,7 +115,7 @@ def make_tiny_checkpoint(tmp_path_factory):
             num_hidden_layers=2,
             num_attention_heads=2,
             intermediate_size=64,
-            max_position_embeddings=64,
+            max_position_embeddings=num_positions,
             initializer_range=0.5,
         )
         with torch.random.fork_rng():

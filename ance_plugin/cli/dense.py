@@ -101,11 +101,6 @@ def open_dense(args: argparse.Namespace) -> "VectorSearcher":
 
         if args.nprobe is not None:
             raise ValueError(f"{path}: a Lucene index has no parameter nprobe")
-        if args.prf_depth:
-            raise ValueError(
-                f"{path}: a Lucene index cannot give vectors back, which feedback (PRF) needs; "
-                "search one made with python -m ance_plugin.index dense"
-            )
         return LuceneDenseSearcher(path, encoder, ef_search=args.ef_search)
     from ance_plugin.search.dense import DenseSearcher
 
@@ -147,11 +142,8 @@ def open_feedback(
     """Put the feedback that the flags ask for around a dense searcher; None without feedback."""
     if not args.prf_depth:
         return None
-    from ance_plugin.search.dense import DenseSearcher
     from ance_plugin.search.prf import PrfSearcher
 
-    if not isinstance(dense, DenseSearcher):
-        raise TypeError(f"feedback needs a DenseSearcher, found {type(dense).__name__}")
     return PrfSearcher(dense, _make_method(args, sparse), args.prf_depth)
 
 

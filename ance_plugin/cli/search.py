@@ -45,7 +45,11 @@ def add_search_flags(parser: argparse.ArgumentParser) -> None:
     """Add every flag of the search command."""
     add_topics(parser)
     add = parser.add_argument
-    add("--sparse-index", type=Path, metavar="DIR", help="Lucene index folder of texts, for BM25")
+    add(
+        "--sparse-index",
+        metavar="DIR",
+        help="Lucene index folder of texts, for BM25, or a prebuilt index of Pyserini's by name",
+    )
     add_run_output(parser)
     add("--hits", type=positive_int, default=1000, metavar="N", help="hits a topic (default: 1000)")
     add("--threads", type=positive_int, default=2, metavar="N", help="search threads (default: 2)")
@@ -183,10 +187,12 @@ def _refuse_without(args: argparse.Namespace, needed: str, names: Sequence[str])
 
 
 def _open_sparse(args: argparse.Namespace) -> "Bm25Searcher":
+    from ance_plugin.index.prebuilt import resolve_index
     from ance_plugin.search.bm25 import K1, B, Bm25Searcher
 
+    path = resolve_index(args.sparse_index, "bm25")
     k1 = K1 if args.k1 is None else args.k1
-    return Bm25Searcher(args.sparse_index, k1, B if args.b is None else args.b)
+    return Bm25Searcher(path, k1, B if args.b is None else args.b)
 
 
 def _search(

@@ -22,6 +22,7 @@ from ance_plugin.encode.model import EncoderModel, count_positions
 from ance_plugin.encode.recipes import expand_recipe
 from ance_plugin.encode.settings import EncoderSettings
 from ance_plugin.encode.sources import find_checkpoint
+from ance_plugin.errors import FormatError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -133,6 +134,9 @@ def _hash_tokenizer(tokenizer: "PreTrainedTokenizerBase") -> str:
 
 
 def _check_lengths(name: str, parts: Parts, settings: EncoderSettings) -> None:
+    embeddings = getattr(parts.model.body, "embeddings", None)
+    if getattr(embeddings, "padding_idx", 0) is None:  # RoBERTa counts positions from it
+        raise FormatError(f"{name}: its config.json has no pad_token_id, which this body needs")
     limit = count_positions(parts.model.body)
     for length in ("max_query_tokens", "max_document_tokens"):
         if getattr(settings, length) > limit:

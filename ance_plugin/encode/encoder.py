@@ -11,6 +11,7 @@ from ance_plugin.encode.batching import pad, plan_batches
 from ance_plugin.encode.checkpoint import Checkpoint, load_checkpoint
 from ance_plugin.encode.device import choose_device, choose_precision, torch_dtype
 from ance_plugin.encode.layouts.folder import Tower
+from ance_plugin.encode.model import count_positions
 from ance_plugin.records import Document
 
 BATCH_SIZE = 256
@@ -45,10 +46,11 @@ class Encoder:
         self.tower = checkpoint.describe_tower()
         self.identity = checkpoint.identify()
         self.dimension = checkpoint.model.dimension
+        self.num_positions = count_positions(checkpoint.model.body)
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.batch_size = batch_size
-        self._tokenizer = checkpoint.tokenizer
+        self.tokenizer = checkpoint.tokenizer
         model = checkpoint.model.to(self.device)
         self._model = model.to_compute_type(torch_dtype(self.precision)).eval()
 
@@ -105,9 +107,13 @@ class Encoder:
 
         Returns:
             Shape (n, d), float32; of length one only where the settings normalise.
+
+        Raises:
+            ValueError: ``max_tokens`` is more than the body has positions.
         """
         self._require_tower("document")
         limit = max_tokens or self.settings.max_document_tokens
+        self._require_positions(limit)
         rows = self.tokenize_documents(documents, limit)
         return self.encode_tokens(rows, on_progress=on_progress)
 
@@ -118,7 +124,7 @@ class Encoder:
         Raises:
             ValueError: The tokenizer lacks one.
         """
-        first, last = self._tokenizer.cls_token, self._tokenizer.sep_token
+        first, last = self.tokenizer.cls_token, self.tokenizer.sep_token
         if first is None or last is None:
             raise ValueError(f"{self.name}: its tokenizer has no first or no separating token")
         return str(first), str(last)
@@ -154,7 +160,7 @@ class Encoder:
         """
         if not texts:
             return []
-        ids: list[list[int]] = self._tokenizer(
+        ids: list[list[int]] = self.tokenizer(
             [_as_unicode(text) for text in texts],
             None if pairs is None else [_as_unicode(text) for text in pairs],
             truncation=True,
@@ -178,7 +184,13 @@ class Encoder:
 
         Returns:
             Shape (n, d), float32; of length one only where the settings normalise.
+
+        Raises:
+            ValueError: A text has more tokens than the body has positions, or a token that the body
+                does not know.
         """
+        self._require_positions(max(map(len, rows), default=0))
+        self._require_vocabulary(max((max(row) for row in rows if row), default=0))
         vectors = np.empty((len(rows), self.dimension), dtype=np.float32)
         lengths = [len(row) for row in rows]
         for batch in plan_batches(lengths, max_texts=self.batch_size, max_tokens=_TOKENS_PER_BATCH):
@@ -221,9 +233,24 @@ class Encoder:
                 f"give the {other} encoder it was trained with"
             )
 
+    def _require_positions(self, num_tokens: int) -> None:
+        if num_tokens > self.num_positions:
+            raise ValueError(
+                f"{num_tokens} tokens are too many for {self.name}, which has "
+                f"{self.num_positions} positions"
+            )
+
+    def _require_vocabulary(self, token: int) -> None:
+        known: int = self._model.body.get_input_embeddings().weight.shape[0]  # type: ignore[index, assignment]
+        if token >= known:
+            raise ValueError(
+                f"{self.name}: its tokenizer gives token {token}, but its weights have {known} "
+                "tokens; the two are of different models"
+            )
+
     @torch.inference_mode()
     def _forward(self, rows: list[list[int]]) -> NDArray[np.float32]:
-        ids, mask = pad(rows, self._tokenizer.pad_token_id)
+        ids, mask = pad(rows, self.tokenizer.pad_token_id)
         vectors = self._model(
             torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
         )

@@ -69,6 +69,8 @@ class AnceQueryEncoder(QueryEncoder):  # type: ignore[misc]
         if isinstance(self.model, EncodedQueries):
             vectors = dict(zip(self.model.texts, self.model.vectors, strict=True))
             self.embedding = self.embeddings = vectors
+        else:
+            self.tokenizer = self.model.tokenizer  # Pyserini's ANCE-PRF asks it for its ends
         self.identity = self.model.identity
         self.dimension = self.model.dimension
 

@@ -7,6 +7,8 @@ into it. Here it is read by an unpickler that knows the parts of such a frame an
 import json
 import pickle
 import struct
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from ance_plugin import artifacts
 from ance_plugin.encode.safe_pickle import FrameUnpickler
-from ance_plugin.errors import FormatError
+from ance_plugin.errors import FormatError, first_line
 
 PICKLE = "embedding.pkl"
 NPZ = "queries.npz"
@@ -115,7 +117,6 @@ def read_encoded_queries(path: Path) -> EncodedQueries:
 
 def write_encoded_queries(queries: EncodedQueries, path: Path) -> None:
     """Write a ``.npz`` of ``ids``, ``texts`` and ``vectors``; it replaces a file whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     identity = json.dumps(queries.identity)
     with artifacts.claim(path):
         staging = artifacts.partial_path(path)
@@ -134,16 +135,22 @@ def write_encoded_queries(queries: EncodedQueries, path: Path) -> None:
 
 def _read_npz(file: Path) -> EncodedQueries:
     try:
+        if not zipfile.is_zipfile(file):
+            raise FormatError(f"{file}: is no .npz file, or damaged; {_SAFE_WAY}")
         with np.load(file, allow_pickle=False) as content:
             parts = {name: content[name] for name in content.files}
         qids, texts, vectors = (parts[name] for name in ("ids", "texts", "vectors"))
         identity = json.loads(str(parts["identity"])) if "identity" in parts else None
+        if not isinstance(identity, dict | None):
+            raise FormatError(f"{file}: expected an identity with names, found {identity!r}")
         return EncodedQueries(qids.tolist(), texts.tolist(), vectors, identity=identity)
+    except FormatError:
+        raise
     except KeyError as err:
         found = ", ".join(parts) or "none"
         raise FormatError(f"{file}: expected ids, texts and vectors, found {found}") from err
-    except (ValueError, OSError, EOFError) as err:
-        raise FormatError(f"{file}: holds no encoded queries ({err})") from err
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as err:
+        raise FormatError(f"{file}: holds no encoded queries ({first_line(err)})") from err
 
 
 def _read_pickle(file: Path) -> EncodedQueries:
@@ -162,4 +169,6 @@ def _read_pickle(file: Path) -> EncodedQueries:
     except pickle.UnpicklingError as err:
         raise FormatError(f"{file}: {err}; nothing of it was run; {_SAFE_WAY}") from err
     except _DAMAGED as err:
-        raise FormatError(f"{file}: is no pickled DataFrame ({err}); {_SAFE_WAY}") from err
+        raise FormatError(
+            f"{file}: is no pickled DataFrame ({first_line(err)}); {_SAFE_WAY}"
+        ) from err

@@ -26,7 +26,8 @@ class EncoderSettings:
         max_query_tokens: Tokens a query is cut to, special tokens included.
         max_document_tokens: Tokens a document is cut to, special tokens included.
         is_lowercased: Texts are lower-cased before the tokenizer sees them.
-        template: How title and text become one string; white space around it is dropped.
+        template: How title and text become one string. White space around each of the three is
+            dropped, as Pyserini drops it; a byte-level tokenizer would make tokens of it.
         is_document_pair: Title and text go to the tokenizer as a pair, in place of the template. A
             document without a title takes its first line as one, as Pyserini's collections have it.
         replacements: What is replaced in documents, in order, before they are lower-cased.
@@ -62,7 +63,7 @@ class EncoderSettings:
 
     def render(self, title: str, text: str) -> str:
         """Join a document's title and text into what is encoded."""
-        title, text = self._replace("title", title), self._replace("text", text)
+        title, text = self._replace("title", title).strip(), self._replace("text", text).strip()
         values = {"{title}": title, "{text}": text}
         joined = _PLACE.sub(lambda place: values[place[0]], self.template).strip()
         joined = self._replace("document", joined)

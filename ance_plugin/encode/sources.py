@@ -32,6 +32,8 @@ def find_checkpoint(name: str) -> Path:
         FileNotFoundError: There is no such folder, package or hub repository, or no network.
         ArtifactError: A training run's pointer to its best checkpoint is damaged.
     """
+    if not name.strip():
+        raise FileNotFoundError("an encoder is a folder or a hub name, found an empty name")
     path = Path(name)
     if path.is_dir():
         return _find_best(path) if (path / BEST).is_file() else path

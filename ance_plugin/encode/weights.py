@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _SAFE = "model.safetensors"
 _SAFE_INDEX = "model.safetensors.index.json"
 _PICKLED = "pytorch_model.bin"
+_LFS = b"version https://git-lfs"
+_UNSAFE = "damaged, or holding more than tensors, which could run code; ask for model.safetensors"
 _KEYS_SHOWN = 8
 # What readers of damaged files raise; a pickle's may be almost anything.
 _DAMAGED = (
@@ -50,20 +52,30 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
+        _refuse_pointer(folder / _SAFE)
         if (folder / _SAFE).is_file():
             return load_file(folder / _SAFE)
         if (folder / _SAFE_INDEX).is_file():
             index = json.loads((folder / _SAFE_INDEX).read_text(encoding="utf-8"))
             names = sorted({Path(name).name for name in index["weight_map"].values()})
             return {k: v for name in names for k, v in load_file(folder / name).items()}
+        _refuse_pointer(folder / _PICKLED)
         if (folder / _PICKLED).is_file():
             return _read_pickled(folder / _PICKLED)
     except FormatError:
         raise
     except (SafetensorError, *_DAMAGED) as err:
-        reason = first_line(err)
+        # PyTorch's own words for an unsafe file advise to load it unsafely.
+        reason = _UNSAFE if isinstance(err, UnpicklingError) else first_line(err)
         raise FormatError(f"{folder}: its weights cannot be read safely ({reason})") from err
     raise FormatError(f"{folder}: expected {_SAFE} or {_PICKLED} in it")
+
+
+def _refuse_pointer(file: Path) -> None:
+    if file.is_file():
+        with file.open("rb") as content:
+            if content.read(len(_LFS)) == _LFS:
+                raise ValueError(f"{file.name} is Git LFS's pointer to them; run git lfs pull")
 
 
 def _read_pickled(file: Path) -> dict[str, Tensor]:
@@ -91,14 +103,15 @@ def read_config(folder: Path) -> "PretrainedConfig":
     Raises:
         FormatError: transformers does not know such a model.
     """
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
-    except (ValueError, KeyError, OSError) as err:
-        reason = first_line(err)
+    except (StrictDataclassError, ValueError, KeyError, OSError) as err:
+        reason = " ".join(str(err).split())  # of a value of the wrong type the second line says it
         raise FormatError(f"{folder}: transformers cannot make this model ({reason})") from err
     return config
 

@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 type GraphType = Literal["flat", "hnsw"]
 
 KIND = "lucene-vector-index"
+FIELD = "vector"
 M = 16
 EF_CONSTRUCTION = 100
 _DOCUMENTS_AT_ONCE = 256
@@ -209,7 +210,7 @@ class _DocumentMaker:
             document = self._document()
             document.add(self._text("id", docid, self._stored))
             document.add(self._sortable("id", self._bytes(docid.encode())))
-            document.add(self._vector("vector", vector, self._similarity))
+            document.add(self._vector(FIELD, vector, self._similarity))
             documents.add(document)
         return documents
 

@@ -1,17 +1,16 @@
 """Dense search over a FAISS index folder, with Pyserini's ``search`` and ``batch_search``."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ance_plugin.index.stored import StoredIndex, open_index
-from ance_plugin.ranking import rank
-from ance_plugin.records import Hit
 from ance_plugin.search.vectors import (
     EXTRA_HITS,
     BatchQueryEncoder,
-    Feedback,
+    Found,
     QueryEncoder,
     VectorSearcher,
 )
@@ -52,48 +51,15 @@ class DenseSearcher(VectorSearcher):
         _set_parameter(stored, "efSearch", ef_search)
         _set_parameter(stored, "nprobe", nprobe)
 
-    def search_vectors(
-        self, vectors: NDArray[np.float32], k: int, *, threads: int = 1
-    ) -> list[list[Hit]]:
-        """Find the best documents for query vectors, shape (q, d), float32.
-
-        Raises:
-            ValueError: ``k`` is below 1, or the vectors are not finite, or have another dimension
-                than the index.
-        """
-        scores, rows = self._search_rows(vectors, k, threads)
-        return [
-            self._to_hits(query_scores, query_rows, k)
-            for query_scores, query_rows in zip(scores, rows, strict=True)
-        ]
-
-    def search_feedback(
-        self, vectors: NDArray[np.float32], k: int, *, threads: int = 1
-    ) -> list[Feedback]:
-        """Find the best documents with their vectors, as the index holds them.
-
-        An index that compresses (PQ, SQ) gives back what it decodes, as in Pyserini.
-
-        Raises:
-            ValueError: As ``search_vectors``; or the index cannot give vectors back.
-        """
-        scores, rows = self._search_rows(vectors, k, threads)
-        found = []
-        for query_scores, query_rows in zip(scores, rows, strict=True):
-            hits = self._to_hits(query_scores, query_rows, k)
-            places = {self.docids[row]: row for row in query_rows.tolist() if row >= 0}
-            chosen = np.array([places[hit.docid] for hit in hits], dtype=np.int64)
-            found.append(Feedback(hits, self._reconstruct(chosen)))
-        return found
-
-    def _search_rows(
-        self, vectors: NDArray[np.float32], k: int, threads: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _find(self, vectors: NDArray[np.float32], k: int, threads: int) -> Iterator[Found]:
         import faiss
 
-        self.check_query_vectors(vectors, k)
         faiss.omp_set_num_threads(threads)
-        return self._search_past_ties(np.ascontiguousarray(vectors, np.float32), k)
+        found = self._search_past_ties(np.ascontiguousarray(vectors, np.float32), k)
+        for scores, rows in zip(*found, strict=True):
+            is_hit = rows >= 0  # FAISS fills up with -1
+            numbers = rows[is_hit].tolist()
+            yield Found([self.docids[row] for row in numbers], scores[is_hit], numbers)
 
     def _search_past_ties(
         self, vectors: NDArray[np.float32], k: int
@@ -107,26 +73,22 @@ class DenseSearcher(VectorSearcher):
                 return scores, rows
             depth = min(2 * depth, self.num_docs)
 
-    def _to_hits(self, scores: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> list[Hit]:
-        is_hit = rows >= 0  # FAISS fills up with -1
-        return rank([self.docids[row] for row in rows[is_hit].tolist()], scores[is_hit], k)
+    def _read_rows(self, rows: Sequence[int]) -> NDArray[np.float32]:
+        import faiss
 
-    def _reconstruct(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Read vectors back from the index; shape (m, d) for m rows."""
-        if not len(rows):
+        numbers = np.array(rows, dtype=np.int64)
+        if not len(numbers):
             return np.empty((0, self.dimension), dtype=np.float32)
         try:
-            return self._read_rows(rows)
+            return self._reconstruct(numbers)
         except RuntimeError as err:
-            import faiss
-
             kind = type(faiss.downcast_index(self.index)).__name__
             raise ValueError(
                 f"{self.index_dir}: {kind} cannot give vectors back, which feedback (PRF) needs; "
                 "index the vectors as Flat, HNSW32, SQfp16 or IVF256,Flat"
             ) from err
 
-    def _read_rows(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _reconstruct(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         import faiss
 
         vectors: NDArray[np.float32]

@@ -1,7 +1,9 @@
 """Dense search in a Lucene index of vectors, with Pyserini's ``search`` and ``batch_search``."""
 
 import json
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +12,21 @@ from numpy.typing import NDArray
 
 from ance_plugin import artifacts, jvm
 from ance_plugin.errors import AnceError
-from ance_plugin.index.lucene_vectors import KIND, lengthen, to_dot_products
+from ance_plugin.index.lucene_vectors import FIELD, KIND, lengthen, to_dot_products
 from ance_plugin.index.stored import check_encoder
-from ance_plugin.ranking import rank
-from ance_plugin.records import Hit
 from ance_plugin.search.bm25 import hit_serializer, java_list
-from ance_plugin.search.vectors import EXTRA_HITS, BatchQueryEncoder, QueryEncoder, VectorSearcher
+from ance_plugin.search.vectors import (
+    EXTRA_HITS,
+    BatchQueryEncoder,
+    Found,
+    QueryEncoder,
+    VectorSearcher,
+)
 
 EF_SEARCH = 100
 _QUERIES_AT_ONCE = 64
 
-type _Found = list[dict[str, Any]]
+type _Hits = list[dict[str, Any]]
 
 
 class LuceneDenseSearcher(VectorSearcher):
@@ -69,33 +75,36 @@ class LuceneDenseSearcher(VectorSearcher):
         self._searcher = jvm.autoclass(name)(self._settings)
         self._serializer = hit_serializer()
 
-    def search_vectors(
-        self, vectors: NDArray[np.float32], k: int, *, threads: int = 1
-    ) -> list[list[Hit]]:
-        """Find the best documents for query vectors.
-
-        Args:
-            vectors: Shape (q, d), float32.
-            k: Hits at most, at least 1; all of them are returned, whatever ``ef_search`` is.
-            threads: Java threads.
-
-        Returns:
-            One list of hits a query, best first.
-
-        Raises:
-            ValueError: ``k`` is below 1, or the vectors have another dimension than the index.
-        """
-        self.check_query_vectors(vectors, k)
+    def _find(self, vectors: NDArray[np.float32], k: int, threads: int) -> Iterator[Found]:
         queries = lengthen(vectors, self._max_norm, are_queries=True)
-        hits = []
         for first in range(0, len(queries), _QUERIES_AT_ONCE):
             part = [json.dumps(row) for row in queries[first : first + _QUERIES_AT_ONCE].tolist()]
-            for found in self._search_past_ties(part, k, threads):
-                scores = to_dot_products([hit["score"] for hit in found])
-                hits.append(rank([hit["docid"] for hit in found], scores, k))
-        return hits
+            for hits in self._search_past_ties(part, k, threads):
+                scores = to_dot_products([hit["score"] for hit in hits])
+                rows = [hit["lucene_docid"] for hit in hits]
+                yield Found([hit["docid"] for hit in hits], scores, rows)
 
-    def _search_past_ties(self, queries: Sequence[str], k: int, threads: int) -> list[_Found]:
+    def _read_rows(self, rows: Sequence[int]) -> NDArray[np.float32]:
+        """Read vectors back, without the number that an HNSW graph's have more."""
+        vectors = np.empty((len(rows), self.dimension), dtype=np.float32)
+        for place, row in enumerate(rows):
+            start, values = self._segments[bisect_right(self._starts, row) - 1]
+            vectors[place] = values.vectorValue(row - start)[: self.dimension]
+        return vectors
+
+    @cached_property
+    def _segments(self) -> list[tuple[int, Any]]:
+        """Each segment's first row and its vectors, in which every document has one."""
+        fields = jvm.autoclass("org.apache.commons.lang3.reflect.FieldUtils")
+        leaves = fields.readField(self._searcher, "reader", True).leaves()
+        found = [leaves.get(number) for number in range(leaves.size())]
+        return [(leaf.docBase, leaf.reader().getFloatVectorValues(FIELD)) for leaf in found]
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [start for start, _ in self._segments]
+
+    def _search_past_ties(self, queries: Sequence[str], k: int, threads: int) -> list[_Hits]:
         """Search deep enough for k hits, and that none tied with the last is left out."""
         depth = min(k + EXTRA_HITS, self.num_docs)
         breadth = max(depth, self.ef_search)
@@ -112,7 +121,7 @@ class LuceneDenseSearcher(VectorSearcher):
 
     def _search(
         self, queries: Sequence[str], depth: int, breadth: int, threads: int
-    ) -> list[_Found]:
+    ) -> list[_Hits]:
         self._settings.efSearch = breadth
         keys = [str(place) for place in range(len(queries))]
         result = self._searcher.batch_search(java_list(queries), java_list(keys), depth, threads)

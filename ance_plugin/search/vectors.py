@@ -1,7 +1,7 @@
 """What every searcher of vectors has: queries are encoded here, hits are found by a subclass."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ance_plugin.progress import track
+from ance_plugin.ranking import rank
 from ance_plugin.records import Hit, Run
 
 QUERIES_AT_ONCE = 512
@@ -48,6 +49,15 @@ class Feedback:
 
     hits: list[Hit]
     vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an index returned for one query: docids, scores and the index's own numbers of them."""
+
+    docids: Sequence[str]
+    scores: Sequence[float] | NDArray[np.floating]
+    rows: Sequence[int]
 
 
 class VectorSearcher(ABC):
@@ -104,16 +114,13 @@ class VectorSearcher(ABC):
         Raises:
             ValueError: ``k`` is below 1, or lengths differ.
         """
-        if len(queries) != len(qids):
-            raise ValueError(f"{len(queries)} queries but {len(qids)} qids")
-        run: Run = {}
-        parts = range(0, len(qids), QUERIES_AT_ONCE)
-        for first in track(parts, what="dense", total=len(parts)):
-            part = queries[first : first + QUERIES_AT_ONCE]
-            vectors = part if isinstance(part, np.ndarray) else self.encode(part)
-            hits = self.search_vectors(vectors, k, threads=threads)
-            run.update(zip(qids[first : first + QUERIES_AT_ONCE], hits, strict=True))
-        return run
+
+        def find(part: slice) -> list[list[Hit]]:
+            asked = queries[part]
+            vectors = asked if isinstance(asked, np.ndarray) else self.encode(asked)
+            return self.search_vectors(vectors, k, threads=threads)
+
+        return search_in_parts(queries, qids, find, what="dense")
 
     def encode(self, queries: Sequence[str]) -> NDArray[np.float32]:
         """Encode queries, in one call where the encoder can; shape (q, d), float32."""
@@ -123,11 +130,51 @@ class VectorSearcher(ABC):
             return np.asarray(self.encoder.encode_batch(list(queries)), dtype=np.float32)
         return np.stack([self.encoder.encode(query) for query in queries]).astype(np.float32)
 
-    @abstractmethod
     def search_vectors(
         self, vectors: NDArray[np.float32], k: int, *, threads: int = 1
     ) -> list[list[Hit]]:
-        """Find the best documents for query vectors, shape (q, d), float32."""
+        """Find the best documents for query vectors.
+
+        Args:
+            vectors: Shape (q, d), float32.
+            k: Hits at most, at least 1.
+            threads: Threads to search with.
+
+        Returns:
+            One list of hits a query, best first.
+
+        Raises:
+            ValueError: ``k`` is below 1, or the vectors are not finite, or have another dimension
+                than the index.
+        """
+        self.check_query_vectors(vectors, k)
+        return [rank(one.docids, one.scores, k) for one in self._find(vectors, k, threads)]
+
+    def search_feedback(
+        self, vectors: NDArray[np.float32], k: int, *, threads: int = 1
+    ) -> list[Feedback]:
+        """Find the best documents with their vectors, as the index holds them.
+
+        An index that compresses (PQ, SQ) gives back what it decodes, as in Pyserini.
+
+        Raises:
+            ValueError: As ``search_vectors``; or the index cannot give vectors back.
+        """
+        self.check_query_vectors(vectors, k)
+        feedback = []
+        for one in self._find(vectors, k, threads):
+            hits = rank(one.docids, one.scores, k)
+            places = dict(zip(one.docids, one.rows, strict=True))
+            feedback.append(Feedback(hits, self._read_rows([places[hit.docid] for hit in hits])))
+        return feedback
+
+    @abstractmethod
+    def _find(self, vectors: NDArray[np.float32], k: int, threads: int) -> Iterable[Found]:
+        """Give at least k documents a query where there are so many, and all tied with the last."""
+
+    @abstractmethod
+    def _read_rows(self, rows: Sequence[int]) -> NDArray[np.float32]:
+        """Read vectors back from the index; shape (m, d) for m rows."""
 
     def check_query_vectors(self, vectors: NDArray[np.float32], k: int) -> None:
         """Raise ValueError where ``k`` is below 1 or the vectors do not fit the index."""
@@ -139,3 +186,30 @@ class VectorSearcher(ABC):
             )
         if not np.isfinite(vectors).all():
             raise ValueError("the query vectors must be finite, found NaN or infinity")
+
+
+def search_in_parts(
+    queries: Sized, qids: Sequence[str], find: Callable[[slice], list[list[Hit]]], *, what: str
+) -> Run:
+    """Search for a few hundred queries at a time, with a progress bar.
+
+    Args:
+        queries: Texts or vectors.
+        qids: Their ids, one each, no two the same.
+        find: Gives the hits of each of the queries in a slice.
+        what: Names the work on the progress bar.
+
+    Returns:
+        qid -> hits, in the order of ``qids``.
+
+    Raises:
+        ValueError: Lengths differ.
+    """
+    if len(queries) != len(qids):
+        raise ValueError(f"{len(queries)} queries but {len(qids)} qids")
+    run: Run = {}
+    parts = range(0, len(qids), QUERIES_AT_ONCE)
+    for first in track(parts, what=what, total=len(parts)):
+        part = slice(first, first + QUERIES_AT_ONCE)
+        run.update(zip(qids[part], find(part), strict=True))
+    return run

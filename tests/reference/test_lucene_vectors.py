@@ -4,13 +4,19 @@ The vectors are about 27 long and their inner products about 700, as ANCE's are:
 all share, and noise of 20 dimensions.
 """
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from ance_plugin import jvm
 from ance_plugin.errors import MismatchError
 from ance_plugin.formats.vectors import GrowingVectors, Vectors
 from ance_plugin.index.dense import build_dense_index
-from ance_plugin.index.lucene_vectors import build_lucene_index
+from ance_plugin.index.lucene_vectors import build_lucene_index, to_dot_products
 from ance_plugin.search.dense import DenseSearcher
 from ance_plugin.search.hybrid import HybridSearcher
 from ance_plugin.search.lucene_dense import LuceneDenseSearcher
@@ -110,6 +116,62 @@ def test_hnsw_finds_nearly_all_at_stated_breadths(folder, queries):
     assert recalls[NUM_DOCUMENTS] > 0.999
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "extra"), [("flat", []), ("hnsw", [0.0])])
+def test_stock_pyserini_searches_it(folder, queries, stock_runs, name, extra):
+    """Its searchers read vectors as JSON; an HNSW index wants a 0 more. Scores are Lucene's own."""
+    exact = search(DenseSearcher(folder / "exact", Ready(queries)), queries, 100)
+
+    run = stock_runs[f"{name}{extra}"]
+
+    assert run.keys() == exact.keys()
+    for qid, hits in run.items():
+        scores = dict(exact[qid])
+        same = [(docid, score) for docid, score in hits if docid in scores]
+        assert len(hits) == 100
+        assert len(same) >= 95
+        dots = to_dot_products([score for _, score in same])
+        np.testing.assert_allclose(dots, [scores[docid] for docid, _ in same], atol=ROUNDING)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "extra"), [("flat", [0.0]), ("hnsw", [])])
+def test_stock_pyserini_drops_queries_of_another_width(stock_runs, name, extra):
+    """Anserini loses a query that failed without a word, which ours makes an error."""
+    assert stock_runs[f"{name}{extra}"] == {}
+
+
+@pytest.fixture(scope="module")
+def stock_runs(folder, queries):
+    """Runs of stock LuceneFlatDenseSearcher and LuceneHnswDenseSearcher, 100 hits a query."""
+    np.save(folder / "queries.npy", queries)
+    words = [sys.executable, "-W", "ignore", __file__, str(folder)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads((folder / "stock.json").read_text())
+
+
+def run_stock_pyserini(folder):
+    """Search with stock Pyserini's classes; called in its own process."""
+    jvm.start()
+    from pyserini.search.lucene import LuceneFlatDenseSearcher, LuceneHnswDenseSearcher
+
+    searchers = {
+        "flat": LuceneFlatDenseSearcher(f"{folder}/flat"),
+        "hnsw": LuceneHnswDenseSearcher(f"{folder}/hnsw", ef_search=NUM_DOCUMENTS),
+    }
+    runs = {}
+    for name, searcher in searchers.items():
+        for extra in ([], [0.0]):
+            texts = [json.dumps(row + extra) for row in np.load(f"{folder}/queries.npy").tolist()]
+            qids = [str(place) for place in range(len(texts))]
+            found = searcher.batch_search(texts, qids, 100, 2)
+            runs[f"{name}{extra}"] = {
+                qid: [[hit.docid, float(hit.score)] for hit in hits] for qid, hits in found.items()
+            }
+    Path(folder, "stock.json").write_text(json.dumps(runs))
+
+
 @pytest.mark.parametrize("name", ["flat", "hnsw"])
 def test_hits_beyond_the_breadth_are_there(folder, queries, name):
     """900 hits are 900 hits, although the breadth is 100 until raised."""
@@ -152,3 +214,7 @@ def test_a_flat_index_has_no_breadth(folder, queries):
     """A breadth given for a flat index is a mistake, not ignored."""
     with pytest.raises(ValueError, match="lucene-flat has no parameter efSearch"):
         LuceneDenseSearcher(folder / "flat", Ready(queries), ef_search=200)
+
+
+if __name__ == "__main__":
+    run_stock_pyserini(sys.argv[1])

@@ -14,11 +14,8 @@ import numpy as np
 import pytest
 
 from ance_plugin import jvm
-from ance_plugin.encode.checkpoint import Checkpoint
 from ance_plugin.encode.corpus import encode_collection
 from ance_plugin.encode.encoder import Encoder
-from ance_plugin.encode.model import AnceHead, EncoderModel
-from ance_plugin.encode.settings import EncoderSettings
 from ance_plugin.formats.collection import Collection
 from ance_plugin.formats.topics import read_topics
 from ance_plugin.formats.vectors import Vectors
@@ -31,6 +28,7 @@ from ance_plugin.search.prf import AncePrf, AveragePrf, PrfSearcher, RocchioPrf
 K, DEPTH, NUM_QUERIES, NUM_DOCUMENTS = 50, 5, 50, 400
 ANCE_PRF_DEPTH = 3
 ROCCHIO = {"alpha": 0.4, "beta": 0.6, "gamma": 0.2, "topk": 3, "bottomk": 2}
+SETTINGS = {"max_document_tokens": 128, "is_lowercased": False}
 
 pytestmark = [pytest.mark.java, pytest.mark.slow]
 
@@ -64,50 +62,33 @@ def run_stock_pyserini(folder):
         np.save(folder / f"{name}.npy", revised)
         hits = {qid: [[hit.docid, float(hit.score)] for hit in run[qid]] for qid in qids}
         (folder / f"{name}.json").write_text(json.dumps(hits))
+        if name == "ance-prf":
+            exchange_encoders(folder, encoder, queries, found)
 
 
-def make_model(folder):
-    """Write a RoBERTa of 2 layers with ANCE's head as Pyserini reads it; return our encoder."""
-    import torch
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import RobertaConfig, RobertaModel, RobertaTokenizer
+def exchange_encoders(folder, stock, queries, found):
+    """Give Pyserini's encoder to our ANCE-PRF, and ours to Pyserini's."""
+    from pyserini.search.faiss._prf import DenseVectorAncePrf
+    from pyserini.search.lucene import LuceneSearcher
 
-    folder.mkdir()
-    texts = (document.contents for document in islice(Collection("beir/scifact"), 100))
-    core = ByteLevelBPETokenizer()
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    core.train_from_iterator(texts, vocab_size=1000, special_tokens=special, show_progress=False)
-    core.save_model(str(folder))
-    tokenizer = RobertaTokenizer.from_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    config = RobertaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=514,
-        initializer_range=0.5,
-        bos_token_id=tokenizer.bos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        body, head = RobertaModel(config, add_pooling_layer=False), AnceHead(32)
-    config.save_pretrained(folder)
-    weights = {f"roberta.{name}": tensor for name, tensor in body.state_dict().items()}
-    torch.save(weights | head.state_dict(), folder / "pytorch_model.bin")
-    model = EncoderModel(body.eval(), "cls", head=head)
-    settings = EncoderSettings("cls", max_document_tokens=128)
-    return Encoder(Checkpoint("tiny", model, tokenizer, settings), precision="fp32")
+    from ance_plugin import AnceQueryEncoder
+
+    method = AncePrf(stock, Bm25Searcher(folder / "bm25").read_contents)
+    searcher = PrfSearcher(DenseSearcher(folder / "dense", stock), method, ANCE_PRF_DEPTH)
+    np.save(folder / "stock encoder.npy", searcher.revise(queries))
+    ours = AnceQueryEncoder(str(folder / "model"), settings=SETTINGS)
+    qids = [str(number) for number in range(len(queries))]
+    rule = DenseVectorAncePrf(ours, LuceneSearcher(str(folder / "bm25")))
+    np.save(folder / "our encoder.npy", rule.get_batch_prf_q_emb(queries, qids, found))
+    (folder / "method.json").write_text(json.dumps(method.to_json()))
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, test_data):
+def made(tmp_path_factory, random_ance):
     """The folder with everything both sides search, and our encoder."""
     folder = tmp_path_factory.mktemp("prf")
-    encoder = make_model(folder / "model")
+    (folder / "model").symlink_to(random_ance)
+    encoder = Encoder.load(str(random_ance), overrides=SETTINGS, precision="fp32")
     documents = islice(Collection("beir/scifact"), NUM_DOCUMENTS)
     lines = [json.dumps({"id": doc.docid, "contents": doc.contents}) for doc in documents]
     (folder / "documents.jsonl").write_text("\n".join(lines), encoding="utf-8")
@@ -150,6 +131,18 @@ def test_feedback_gives_pyserinis_vectors_and_hits(made, name):
         np.testing.assert_allclose(scores, [score for _, score in stock[qid]], rtol=1e-5)
         agreeing = {hit.docid for hit in run[qid]} & {docid for docid, _ in stock[qid]}
         assert len(agreeing) >= K - 1  # the last hit may be tied to 1e-5 with the next
+
+
+@pytest.mark.parametrize("name", ["stock encoder", "our encoder"])
+def test_either_ance_prf_takes_the_others_encoder(made, name):
+    """Pyserini's encoder in our method, and ours in Pyserini's, make the same vectors."""
+    folder, _, _ = made
+
+    vectors = np.load(folder / f"{name}.npy")
+
+    np.testing.assert_allclose(vectors, np.load(folder / "ance-prf.npy"), atol=1e-4)
+    described = json.loads((folder / "method.json").read_text())
+    assert described == {"method": "ance-prf", "encoder": {"name": "AnceQueryEncoder"}}
 
 
 def test_ance_prf_takes_one_query_as_it_takes_a_batch(made):

@@ -5,7 +5,6 @@ Everything of Pyserini's runs in one process of its own: this file, started as a
 
 import importlib.util
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +78,8 @@ def run_stock_pyserini(folder):
 
 def encode_with(folder, name):
     """Run ``pyserini.encode`` as a user does: cased text, 256 tokens."""
+    from stock_pyserini import call  # lies beside this script
+
     call("encode", "input", "--corpus", folder / "documents", "--fields", "text",
          "output", "--embeddings", folder / name, "--to-faiss",
          "encoder", "--encoder", folder / "ance", "--encoder-class", "ance", "--fields", "text",
@@ -87,15 +88,11 @@ def encode_with(folder, name):
 
 def search_with(folder, name, *words):
     """Run ``pyserini.search.faiss`` on the index that stock Pyserini encoded."""
+    from stock_pyserini import call
+
     call("search.faiss", "--index", folder / "stock-encoded", "--topics", folder / "topics.tsv",
          "--encoder", folder / "ance", "--encoder-class", "ance", "--output", folder / name,
          "--hits", K, *words)  # fmt: skip
-
-
-def call(module, *words):
-    """Run one of Pyserini's commands in this process, which has a JVM already."""
-    sys.argv = [module, *map(str, words)]
-    runpy.run_module(f"pyserini.{module}", run_name="__main__", alter_sys=True)
 
 
 def use_searcher(folder, kind):

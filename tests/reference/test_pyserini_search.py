@@ -6,7 +6,6 @@ its own: this file, started as a script. It starts our JVM first, as a user of j
 
 import json
 import math
-import runpy
 import subprocess
 import sys
 from itertools import islice, pairwise
@@ -53,6 +52,8 @@ class StoredQueries:
 
 def run_stock_pyserini(folder):
     """Make every index and run of stock Pyserini's; called in its own process."""
+    from stock_pyserini import call  # lies beside this script
+
     jvm.start()
     call("index.lucene", "-collection", "JsonCollection", "-input", folder / "documents",
          "-index", folder / "stock-bm25", "-generator", "DefaultLuceneDocumentGenerator",
@@ -70,12 +71,6 @@ def run_stock_pyserini(folder):
     queries = StoredQueries(folder)
     found = search_dense(folder, queries) | search_hybrid(folder, queries)
     (folder / "found.json").write_text(json.dumps(found))
-
-
-def call(module, *words):
-    """Run one of Pyserini's commands in this process, which has a JVM already."""
-    sys.argv = [module, *map(str, words)]
-    runpy.run_module(f"pyserini.{module}", run_name="__main__", alter_sys=True)
 
 
 def minilm_folder():

@@ -134,3 +134,8 @@ def test_output_below_a_file_is_refused(tmp_path):
         artifacts.require_writable(tmp_path / "file" / "deep" / "run.txt")
     with pytest.raises(OSError, match=r"run\.txt: its folder"):
         artifacts.require_writable(tmp_path / "file" / "run.txt")
+    with (
+        pytest.raises(OSError, match="index: its folder cannot be made"),
+        artifacts.new_directory(tmp_path / "file" / "index"),
+    ):
+        pass

@@ -113,7 +113,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, use_fast=True, trust_remote_code=False, local_files_only=True
         )
-    except (ValueError, KeyError, OSError) as err:
+    except Exception as err:
         reason = first_line(err)
         raise FormatError(f"{folder}: its tokenizer cannot be loaded ({reason})") from err
     return tokenizer

@@ -75,7 +75,7 @@ def _read_modules(folder: Path) -> dict[str, Path]:
     if kinds[:2] != ["Transformer", "Pooling"] or middle not in ([], ["Dense", "LayerNorm"]):
         raise FormatError(
             f"{folder / MODULES}: expected Transformer, Pooling, then optionally Dense and "
-            f"LayerNorm, and Normalize; found {', '.join(kinds)}"
+            f"LayerNorm, and Normalize; found {', '.join(kinds) or 'none'}"
         )
     prompt = read_optional_json(folder / "config_sentence_transformers.json").get(_PROMPT)
     if prompt:

@@ -173,6 +173,19 @@ def test_damaged_or_pickled_npz_is_refused(tmp_path):
     """Objects in a .npz are pickles too."""
     file = tmp_path / "queries.npz"
     file.write_bytes(b"PK nothing")
+    with pytest.raises(FormatError, match=r"is no \.npz file, or damaged"):
+        read_encoded_queries(file)
+    with file.open("wb") as content:
+        np.save(content, np.ones(3))
+    with pytest.raises(FormatError, match=r"is no \.npz file, or damaged"):
+        read_encoded_queries(file)
+    parts = {"ids": ["q1"], "texts": ["a"], "vectors": np.zeros((1, 2))}
+    np.savez(file, identity=np.array("[1]"), **parts)
+    with pytest.raises(FormatError, match=r"expected an identity with names, found \[1\]"):
+        read_encoded_queries(file)
+    np.savez(file, **parts)
+    intact = file.read_bytes()
+    file.write_bytes(intact.replace(b"NUMPY", b"NUMPX"))
     with pytest.raises(FormatError, match="holds no encoded queries"):
         read_encoded_queries(file)
     np.savez(file, ids=np.array(["q1"]))
@@ -181,6 +194,14 @@ def test_damaged_or_pickled_npz_is_refused(tmp_path):
     np.savez(file, ids=np.array([{}]), texts=np.array(["a"]), vectors=np.zeros((1, 2)))
     with pytest.raises(FormatError, match=r"holds no encoded queries .*allow_pickle"):
         read_encoded_queries(file)
+
+
+def test_an_empty_pickle_is_said(tmp_path):
+    """The reason in the brackets is not empty."""
+    (tmp_path / "embedding.pkl").touch()
+
+    with pytest.raises(FormatError, match=r"is no pickled DataFrame \(EOFError\); encode the"):
+        read_encoded_queries(tmp_path)
 
 
 def test_what_is_not_there_is_said(tmp_path):

@@ -183,6 +183,15 @@ def test_precision_that_the_device_lacks_is_refused(load):
         load(precision="fp16")
 
 
+def test_more_tokens_than_positions_are_refused(encoder):
+    """Of documents before any is tokenized, of ready tokens before any is encoded."""
+    with pytest.raises(ValueError, match=r"65 tokens are too many for .*, which has 64 positions"):
+        encoder.encode_documents(DOCUMENTS, max_tokens=65)
+    with pytest.raises(ValueError, match="65 tokens are too many"):
+        encoder.encode_tokens([[5], [5] * 65])
+    assert encoder.encode_tokens([[5] * 64]).shape == (1, encoder.dimension)
+
+
 def test_text_with_half_a_surrogate_pair_does_not_stop_a_batch(encoder):
     r"""Half an emoji, as JSON's ``\ud83d`` gives it; tokenizers take Unicode only."""
     vectors = encoder.encode_queries(["cut \ud83d", "cat"])

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ance_plugin.encode.checkpoint import load_checkpoint
+from ance_plugin.encode.encoder import Encoder
 from ance_plugin.errors import FormatError
 
 
@@ -184,6 +185,53 @@ def test_code_that_a_checkpoint_brings_is_not_run(make_ance, tmp_path):
         load_checkpoint(str(folder))
 
     assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("vocab.json", b"{", "its tokenizer cannot be loaded .Error while initializing BPE"),
+        ("merges.txt", b"\xff\xfe", "its tokenizer cannot be loaded .*valid UTF-8"),
+    ],
+)
+def test_a_damaged_tokenizer_is_refused(make_ance, name, content, message):
+    """The library raises a bare Exception, which would be a traceback."""
+    folder = make_ance()
+    (folder / name).write_bytes(content)
+
+    with pytest.raises(FormatError, match=message):
+        load_checkpoint(str(folder))
+
+
+def test_a_setting_of_the_wrong_type_is_refused(make_ance):
+    """Field, type and value stand in one line."""
+    folder = make_ance(config_change={"hidden_size": "x"})
+
+    with pytest.raises(FormatError, match=r"'hidden_size' expected int, got str \(value: 'x'\)"):
+        load_checkpoint(str(folder))
+
+
+def test_a_roberta_without_its_padding_is_refused(make_ance):
+    """Its positions are counted from the id of the padding."""
+    folder = make_ance()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "pad_token_id": None}))
+
+    with pytest.raises(FormatError, match=r"config\.json has no pad_token_id"):
+        load_checkpoint(str(folder))
+
+
+def test_a_tokenizer_of_another_model_is_refused(make_ance):
+    """A token that the weights do not have is named before it is looked up."""
+    words = "roberta.embeddings.word_embeddings.weight"
+    folder = make_ance(
+        change=lambda weights: {**weights, words: weights[words][:50]},
+        config_change={"vocab_size": 50},
+    )
+    encoder = Encoder.load(str(folder), device="cpu")
+
+    with pytest.raises(ValueError, match=r"gives token \d+, but its weights have 50 tokens; the t"):
+        encoder.encode("the cat sees a dog")
 
 
 def test_damaged_weights_are_refused(make_ance):

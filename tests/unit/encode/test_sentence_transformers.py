@@ -179,6 +179,9 @@ def test_modules_that_are_no_ance_head_are_refused(bert_folder, write, rest):
     found = ", ".join(["Transformer", "Pooling", *(names[part] for part in rest)])
     with pytest.raises(FormatError, match=f"modules.json: expected .*; found {found}$"):
         load_checkpoint(str(folder))
+    (folder / "modules.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(FormatError, match=r"modules.json: expected .*; found none$"):
+        load_checkpoint(str(folder))
 
 
 def test_normalisation_before_the_head_is_not_moved_behind_it(write, bert_folder):

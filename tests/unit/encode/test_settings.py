@@ -41,10 +41,11 @@ def test_three_tokens_are_enough():
         ("{text}", "Title", "text", "text"),
         ("passage: {text}", "", "text", "passage: text"),
         ("{text} | {title}", "Title", "text", "text | Title"),
+        ("{title} {text}", " A title \t", "\ttext  of it\n", "A title text  of it"),
     ],
 )
 def test_template_joins_title_and_text(template, title, text, expected):
-    """White space around the whole is dropped."""
+    """White space around title, text and the whole is dropped, none within."""
     assert EncoderSettings("cls", template=template).render(title, text) == expected
 
 

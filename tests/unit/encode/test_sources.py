@@ -36,6 +36,13 @@ def test_folder_is_itself(tmp_path):
     assert find_checkpoint(str(tmp_path)) == tmp_path
 
 
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_empty_name_is_no_folder(name):
+    """It is not the working directory."""
+    with pytest.raises(FileNotFoundError, match="a folder or a hub name, found an empty name"):
+        find_checkpoint(name)
+
+
 def test_folder_comes_before_a_hub_name(tmp_path, monkeypatch):
     """``./owner/model`` may be both."""
     monkeypatch.chdir(tmp_path)

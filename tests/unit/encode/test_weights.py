@@ -205,6 +205,25 @@ def test_damaged_file_is_an_error_in_one_line(tmp_path, name, content):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", [SAFE, PICKLED])
+def test_a_git_lfs_pointer_is_named(tmp_path, name):
+    """With the command that fetches the weights."""
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\nsize 3\n")
+
+    with pytest.raises(FormatError, match=f"{name} is Git LFS's pointer to them; run git lfs pull"):
+        read_weights(tmp_path)
+
+
+def test_unsafe_weights_are_refused_in_our_words(tmp_path):
+    """PyTorch's text advises to load the file unsafely; ours does not, and nothing is run."""
+    torch.save({"a": Evil(tmp_path / "touched")}, tmp_path / PICKLED)
+
+    with pytest.raises(FormatError, match=r"which could run code; ask for model\.safetens") as err:
+        read_weights(tmp_path)
+    assert "weights_only" not in str(err.value)
+    assert not (tmp_path / "touched").exists()
+
+
 @pytest.mark.parametrize("content", [[1, 2], torch.ones(2), {"model": {"a": torch.ones(2)}}, {}])
 def test_pickle_of_something_else_is_an_error(folder, content):
     """A list, a tensor, or a training state with the weights deeper inside."""

@@ -13,6 +13,7 @@ from ance_plugin.formats import prebuilt_topics
 from ance_plugin.formats.topics import read_topics
 from ance_plugin.index import prebuilt
 from ance_plugin.index.stored import open_index
+from ance_plugin.search.__main__ import main as search
 
 NAMES = {
     "msmarco-v1-passage.ance": (25_102_344_926, "castorini/ance-msmarco-passage"),
@@ -60,8 +61,47 @@ def test_an_index_in_pyserinis_cache_is_found(tmp_path, monkeypatch):
     assert prebuilt.resolve_index("msmarco-v1-passage.ance") == tmp_path / "indexes" / name
 
 
-def test_a_failed_download_says_what_belongs_where(tmp_path, monkeypatch):
-    """File, size, MD5 and folder are in the message."""
+@pytest.mark.parametrize(
+    ("name", "size_bytes", "filename"),
+    [
+        ("msmarco-v1-passage", 2_170_758_745, "lucene-inverted.msmarco-v1-passage"),
+        ("msmarco-passage", 2_170_758_745, "lucene-inverted.msmarco-v1-passage"),
+        ("beir-v1.0.0-scifact.flat", 8_849_995, "lucene-inverted.beir-v1.0.0-scifact.flat"),
+        ("robust04", 1_782_067_062, "lucene-inverted.disk45"),
+    ],
+)
+def test_sparse_indexes_are_in_the_catalogue(name, size_bytes, filename):
+    """From Anserini's jar, Pyserini's module, and its other names for either."""
+    entry = prebuilt.find_prebuilt(name, "bm25")
+
+    assert entry.size_bytes == size_bytes
+    assert entry.filename.startswith(filename)
+    assert entry.urls[0].endswith(entry.filename)
+
+
+@pytest.mark.usefixtures("no_download")
+def test_a_sparse_index_in_pyserinis_cache_is_found(tmp_path, monkeypatch):
+    """The folder is the archive's name with its MD5, as Pyserini unpacks it."""
+    monkeypatch.setenv("PYSERINI_CACHE", str(tmp_path))
+    name = "lucene-inverted.msmarco-v1-passage.20221004.252b5e.678876e8c99a89933d553609a0fd8793"
+    (tmp_path / "indexes" / name).mkdir(parents=True)
+
+    assert prebuilt.resolve_index("msmarco-v1-passage", "bm25") == tmp_path / "indexes" / name
+
+
+def test_a_name_of_the_other_kind_is_told_apart():
+    """A sparse name given to --index, or a dense one to --sparse-index, says which flag it is."""
+    with pytest.raises(FileNotFoundError, match=r"BM25 index of Pyserini's; give it to --sparse-i"):
+        prebuilt.resolve_index("msmarco-v1-passage")
+    with pytest.raises(FileNotFoundError, match=r"FAISS index of Pyserini's; give it to --index"):
+        prebuilt.resolve_index("msmarco-v1-passage.ance", "bm25")
+    with pytest.raises(FileNotFoundError, match="nor has Pyserini a prebuilt BM25 index"):
+        prebuilt.resolve_index("msmarco.nothing", "bm25")
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """An empty cache, and a Pyserini that cannot download."""
     monkeypatch.setenv("PYSERINI_CACHE", str(tmp_path))
     monkeypatch.setattr(prebuilt.jvm, "start", lambda: None)
     stub = type(sys)("pyserini.util")
@@ -69,14 +109,33 @@ def test_a_failed_download_says_what_belongs_where(tmp_path, monkeypatch):
         ValueError("Unable to download")
     )
     monkeypatch.setitem(sys.modules, "pyserini.util", stub)
+    return tmp_path / "indexes"
 
+
+def test_a_failed_download_says_what_belongs_where(offline):
+    """File, size, MD5 and folder are in the message."""
     with pytest.raises(FileNotFoundError) as caught:
         prebuilt.resolve_index("msmarco-v1-passage.ance")
 
     message = str(caught.value)
     assert "faiss-flat.msmarco-v1-passage.ance.20210224.060cef.tar.gz (25,102,344,926" in message
     assert "MD5 e6cf0c1011200af81fd53aa7c5ce9414" in message
-    assert f"{tmp_path}/indexes/faiss-flat.msmarco-v1-passage.ance.20210224.060cef.e6cf" in message
+    assert f"{offline}/faiss-flat.msmarco-v1-passage.ance.20210224.060cef.e6cf" in message
+    assert message.endswith("holds index and docid")
+
+
+def test_a_failed_download_of_a_sparse_index_says_so_too(offline, tmp_path, capsys):
+    """The command ends with one line that has file, size, MD5 and folder."""
+    (tmp_path / "topics.tsv").write_text("1\tant\n")
+    words = ["--topics", f"{tmp_path}/topics.tsv", "--output", f"{tmp_path}/run"]
+
+    assert search([*words, "--sparse-index", "msmarco-v1-passage"]) == 1
+
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "lucene-inverted.msmarco-v1-passage.20221004.252b5e.tar.gz (2,170,758,745" in message
+    assert "MD5 678876e8c99a89933d553609a0fd8793" in message
+    assert f"{offline}/lucene-inverted.msmarco-v1-passage.20221004.252b5e.6788" in message
+    assert message.endswith("holds segments_N and the rest of Lucene's")
 
 
 def test_the_catalogue_is_read_from_json_where_pyserini_has_it(tmp_path, monkeypatch):
@@ -85,13 +144,19 @@ def test_the_catalogue_is_read_from_json_where_pyserini_has_it(tmp_path, monkeyp
     folder.mkdir(parents=True)
     entry = {"urls": ["https://example.org/a.tar.gz"], "md5": "0" * 32, "size": 7}
     (folder / "other-faiss.json").write_text(json.dumps({"small.flat": entry}))
+    (folder.parent / "lucene").mkdir()
+    listed = json.dumps([{"name": "small", **entry}])
+    (folder.parent / "lucene" / "other-inverted.json").write_text(listed)
+    (folder.parent / "lucene" / "other-impact.json").write_text(listed.replace("small", "impact"))
     spec = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
     monkeypatch.setattr(prebuilt.importlib.util, "find_spec", lambda name: spec)
     prebuilt._read_catalogue.cache_clear()
 
     found = prebuilt.find_prebuilt("small.flat")
+    sparse = [prebuilt.find_prebuilt(name, "bm25") for name in ("small", "impact")]
 
     prebuilt._read_catalogue.cache_clear()
+    assert (sparse[0].size_bytes, sparse[1]) == (7, None)
     assert (found.filename, found.size_bytes, found.encoder) == ("a.tar.gz", 7, None)
 
 

@@ -34,7 +34,7 @@ def folder(tmp_path_factory, tiny_checkpoint):
 
 def run_search(folder, name, *more):
     output = folder / "run"
-    words = ["--topics", f"{folder}/topics.tsv", "--index", f"{folder}/{name}"]
+    words = ["--topics", f"{folder}/topics.tsv", "--index", str(folder / name)]
     assert search([*words, "--output", str(output), *more]) == 0
     return read_run(output), json.loads((folder / "run.json").read_text())
 
@@ -88,19 +88,53 @@ def test_a_lucene_index_is_recognised(folder, kind):
         assert [hit.score for hit in run[qid]] == pytest.approx([h.score for h in hits], abs=1e-4)
 
 
-@pytest.mark.java
-def test_ance_prf_reads_texts_from_the_sparse_index(folder, tiny_checkpoint):
-    """Without --fusion, --sparse-index gives texts and no hits; with it, both."""
+@pytest.fixture(scope="module")
+def bm25(folder):
+    """Flags of ANCE-PRF with a sparse index of the same documents."""
     words = ["--collection", f"{folder}/c.jsonl", "--output", f"{folder}/bm25"]
     assert index(["bm25", *words]) == 0
-    words = ["--prf-depth", "1", "--prf-method", "ance-prf", "--sparse-index", f"{folder}/bm25"]
-    words += ["--ance-prf-encoder", str(tiny_checkpoint)]
+    return ["--prf-depth", "1", "--prf-method", "ance-prf", "--sparse-index", f"{folder}/bm25"]
+
+
+@pytest.mark.java
+def test_ance_prf_reads_texts_from_the_sparse_index(folder, bm25, make_tiny_checkpoint):
+    """Without --fusion, --sparse-index gives texts and no hits; with it, both."""
+    encoder = str(make_tiny_checkpoint(num_positions=512))
+    words = [*bm25, "--ance-prf-encoder", encoder]
 
     _, manifest = run_search(folder, "plain", *words)
     _, fused = run_search(folder, "plain", *words, "--fusion", "rrf")
 
     assert (manifest["kind"], fused["kind"]) == ("dense", "hybrid")
-    assert manifest["feedback"]["encoder"]["name"] == str(tiny_checkpoint)
+    assert manifest["feedback"]["encoder"]["name"] == encoder
+
+
+@pytest.mark.java
+def test_ance_prf_refuses_a_short_encoder(folder, bm25, tiny_checkpoint, capsys):
+    """64 positions hold no 512 tokens; said in one line, and no run is written."""
+    words = ["--topics", f"{folder}/topics.tsv", "--index", f"{folder}/plain", *bm25]
+    words += ["--ance-prf-encoder", str(tiny_checkpoint), "--output", f"{folder}/none"]
+
+    assert search(words) == 1
+
+    assert f"512 tokens, but {tiny_checkpoint} has 64 positions" in capsys.readouterr().err
+    assert not (folder / "none").exists()
+
+
+@pytest.mark.java
+@pytest.mark.parametrize("kind", ["lucene-flat", "lucene-hnsw"])
+def test_a_lucene_index_gives_vectors_back_for_feedback(folder, tmp_path, kind):
+    """Feedback from it is feedback from the exact index."""
+    words = ["--vectors", f"{folder}/plain.vectors", "--output", f"{tmp_path}/{kind}"]
+    assert index([kind, *words]) == 0
+    feedback = ["--prf-depth", "2", "--prf-method", "rocchio", "--rocchio-alpha", "0.5"]
+    exact, _ = run_search(folder, "plain", *feedback)
+
+    run, _ = run_search(folder, tmp_path / kind, *feedback)
+
+    for qid, hits in exact.items():
+        assert [hit.docid for hit in run[qid]] == [hit.docid for hit in hits]
+        assert [hit.score for hit in run[qid]] == pytest.approx([h.score for h in hits], abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -129,3 +163,15 @@ def test_an_index_that_is_nowhere_is_an_error(folder, capsys):
     assert search([*words, "--index", "no-such-index"]) == 1
 
     assert "no-such-index: no such directory; nor has Pyserini" in capsys.readouterr().err
+
+
+def test_a_sparse_index_that_is_nowhere_is_an_error(folder, capsys):
+    """Neither a folder nor one of Pyserini's names; a name of a dense one is told apart."""
+    words = ["--topics", f"{folder}/topics.tsv", "--output", f"{folder}/none"]
+
+    assert search([*words, "--sparse-index", "no-such-index"]) == 1
+    assert search([*words, "--sparse-index", "msmarco-v1-passage.ance"]) == 1
+
+    err = capsys.readouterr().err
+    assert "no-such-index: no such directory; nor has Pyserini a prebuilt BM25 index of" in err
+    assert "is a prebuilt FAISS index of Pyserini's; give it to --index" in err

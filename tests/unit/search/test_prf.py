@@ -58,6 +58,7 @@ class Recorder:
     """An encoder that keeps what it is given."""
 
     name, identity = "recorder", {"dimension": 2}
+    num_positions = 512
     special_tokens = ("<s>", "</s>")
 
     def __init__(self, *, is_lowercased):
@@ -82,6 +83,39 @@ def test_ance_prf_joins_the_query_and_the_hits(is_lowercased, expected):
     assert encoder.given == ([f"<s>{expected}</s>one</s>two</s>three</s>"], 512, False)
     assert revised.tolist() == [[1, 1]]
     assert method.to_json()["encoder"] == {"name": "recorder", "dimension": 2}
+
+
+def test_ance_prf_needs_the_positions_of_its_texts():
+    """A body of 511 positions is refused when the method is made, not in the middle of a search."""
+    encoder = Recorder(is_lowercased=False)
+    encoder.num_positions = 511
+
+    with pytest.raises(ValueError, match=r"to 512 tokens, but recorder has 511 positions; give an"):
+        AncePrf(encoder, {}.__getitem__)
+    assert AncePrf(encoder, {}.__getitem__, max_tokens=511).max_tokens == 511
+
+
+class OfPyserini:
+    """An encoder of Pyserini's shape."""
+
+    tokenizer = type("Tokenizer", (), {"cls_token": "<s>", "sep_token": "</s>"})
+    sizes = ()
+
+    def prf_batch_encode(self, texts):
+        self.sizes = (*self.sizes, len(texts))
+        return np.array([[len(text), 0.0] for text in texts])
+
+
+def test_ance_prf_takes_pyserinis_encoder_in_small_batches():
+    """It pads what it is given to the longest; 40 queries are 32 and 8, without lower-casing."""
+    encoder = OfPyserini()
+
+    revised = AncePrf(encoder, {}.__getitem__).revise(["Who"] * 40, QUERY, NOTHING * 40)
+
+    assert encoder.sizes == (32, 8)
+    assert revised.tolist() == [[len("<s>Who</s>"), 0]] * 40
+    with pytest.raises(ValueError, match="Pyserini's encoder cuts to 512, not 256"):
+        AncePrf(encoder, {}.__getitem__, max_tokens=256)
 
 
 class Ready:
