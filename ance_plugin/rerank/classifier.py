@@ -61,14 +61,59 @@ def load_classifier(name: str) -> Classifier:
     return Classifier(name, model, load_tokenizer(folder.path))
 
 
-def make_classifier(config: "PretrainedConfig", folder: CheckpointFolder) -> "PreTrainedModel":
-    """Make the classifier that a configuration describes, with weights that mean nothing yet.
+def start_classifier(name: str, *, seed: int) -> Classifier:
+    """Load a classifier of one output to train on, or put a new one on a body.
+
+    The body may be any transformers checkpoint, or an encoder in our layout, whose head of its own
+    is left behind; a pooler that it lacks is new, too.
+
+    Args:
+        name: See ``find_checkpoint``.
+        seed: Of what is new.
+
+    Returns:
+        Model and tokenizer.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+        FormatError: transformers has no classifier of this kind, or weights are missing.
+        ValueError: It is a classifier of several classes.
+    """
+    folder = CheckpointFolder(find_checkpoint(name))
+    config = read_config(folder.path)
+    model = make_classifier(config, folder)
+    if head_keys(model) & folder.weights.keys():
+        if config.num_labels != 1:
+            raise ValueError(
+                f"{name}: is a classifier of {config.num_labels} classes; start from one of a "
+                "single output, or from a body"
+            )
+        return load_classifier(name)
+    config.num_labels = 1
+    model = make_classifier(config, folder, seed=seed)
+    body = model.base_model
+    prefixes = (f"{model.base_model_prefix}.", "body.")
+    prefix = next((prefix for prefix in prefixes if folder.has_weights(prefix)), "")
+    new = {
+        f"{prefix}{key}": value
+        for key, value in body.state_dict().items()
+        if key.startswith("pooler.")
+    }
+    load_into(body, {**new, **folder.weights}, prefix=prefix, source=folder.path)
+    return Classifier(name, model, load_tokenizer(folder.path))
+
+
+def make_classifier(
+    config: "PretrainedConfig", folder: CheckpointFolder, *, seed: int = 0
+) -> "PreTrainedModel":
+    """Make the classifier that a configuration describes, with random weights.
 
     PyTorch's generator is left as it was.
 
     Args:
         config: What to make.
         folder: What errors name.
+        seed: Of the weights.
 
     Raises:
         FormatError: transformers has no classifier of this kind.
@@ -77,6 +122,7 @@ def make_classifier(config: "PretrainedConfig", folder: CheckpointFolder) -> "Pr
 
     try:
         with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
             model: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
                 config, dtype=torch.float32, trust_remote_code=False
             )
@@ -110,6 +156,23 @@ def to_compute_type(model: "PreTrainedModel", dtype: torch.dtype) -> "PreTrained
         if child is not body:
             child.register_forward_pre_hook(_as_float32)
     return model
+
+
+def autocast_body(model: "PreTrainedModel", device: torch.device, dtype: torch.dtype) -> None:
+    """Let the body compute in ``dtype`` with weights in float32; what stands on it is float32.
+
+    Args:
+        model: Changed in place; its weights and how it is saved are not.
+        device: Where it is.
+        dtype: What the body computes in.
+    """
+    if dtype == torch.float32:
+        return
+    body: nn.Module = model.base_model
+    body.forward = torch.autocast(device.type, dtype=dtype)(body.forward)
+    for child in model.children():
+        if child is not body:
+            child.register_forward_pre_hook(_as_float32)
 
 
 def _as_float32(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -265,5 +265,5 @@ def choose_length(classifier: Classifier, max_length: int | None) -> int:
 
 def _hash_pairs(tokenizer: "PreTrainedTokenizerBase") -> str:
     """Hash what the tokenizer does to a few pairs that tell tokenizers apart."""
-    ids = [tokenizer(*probe)["input_ids"] for probe in _PROBES]
+    ids = [tokenizer(*probe, verbose=False)["input_ids"] for probe in _PROBES]
     return hashlib.sha256(json.dumps([len(tokenizer), ids]).encode()).hexdigest()

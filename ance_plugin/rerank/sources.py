@@ -1,8 +1,8 @@
 """What reranking reads: the queries of a run's topics, and the documents at its top."""
 
 import hashlib
-from collections.abc import Collection as Names
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from ance_plugin.errors import MismatchError
 from ance_plugin.records import Document, Run, Topic
@@ -52,18 +52,32 @@ def find_documents(
         MismatchError: A document is not there.
     """
     needed = {hit.docid for hits in run.values() for hit in hits[:depth]}
-    found: dict[str, Document] = {}
-    for document in collection if needed else ():
-        if document.docid in needed and document.docid not in found:
-            found[document.docid] = document
-            if len(found) == len(needed):
-                break
+    found = read_documents(needed, collection)
     missing = sorted(needed - found.keys())
     if missing:
         raise MismatchError(
             f"{source}: has no document {_name(missing)}, but the run has; give the collection it "
             "was made from"
         )
+    return found
+
+
+def read_documents(docids: AbstractSet[str], collection: Iterable[Document]) -> dict[str, Document]:
+    """Read some documents, in one pass that ends with the last of them.
+
+    Args:
+        docids: Of the documents to read.
+        collection: All documents; only those needed are held.
+
+    Returns:
+        docid -> document; those that are not there are left out.
+    """
+    found: dict[str, Document] = {}
+    for document in collection if docids else ():
+        if document.docid in docids and document.docid not in found:
+            found[document.docid] = document
+            if len(found) == len(docids):
+                break
     return found
 
 
@@ -78,7 +92,6 @@ def hash_texts(queries: Mapping[str, str], documents: Mapping[str, Document]) ->
     return digest.hexdigest()
 
 
-def _name(missing: Names[str]) -> str:
-    names = list(missing)
+def _name(names: Sequence[str]) -> str:
     more = len(names) - _NAMES_SHOWN
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from ance_plugin.encode.layouts.folder import CheckpointFolder
 from ance_plugin.errors import FormatError
 from ance_plugin.records import Document
+from ance_plugin.rerank.classifier import start_classifier
 from ance_plugin.rerank.cross_encoder import CrossEncoder, to_scores
 from ance_plugin.rerank.pairs import BestPassage
 
@@ -199,3 +201,34 @@ def test_loading_leaves_the_random_generator_alone(classifier):
     load(classifier)
 
     assert torch.rand(1) == expected
+
+
+# Where training starts
+
+
+def test_a_body_gets_a_new_classifier_by_its_seed(make_classifier, tiny_checkpoint):
+    """The body's weights are kept, from transformers' layout and from ours; the head is drawn."""
+    plain = make_classifier(change=drop("classifier.weight", "classifier.bias"))
+    for folder, prefix in ((plain, "bert."), (tiny_checkpoint, "body.")):
+        first, same, other = (start_classifier(str(folder), seed=seed) for seed in (0, 0, 1))
+
+        weights = [found.model.state_dict() for found in (first, same, other)]
+        head = [found["classifier.weight"] for found in weights]
+        assert torch.equal(head[0], head[1])
+        assert not torch.equal(head[0], head[2])
+        assert head[0].shape == (1, 32)
+        kept = CheckpointFolder(folder).weights
+        name = "embeddings.word_embeddings.weight"
+        assert torch.equal(weights[0][f"bert.{name}"], kept[f"{prefix}{name}"])
+
+
+def test_a_classifier_is_trained_on(classifier, make_classifier):
+    """With its head; one of two outputs is refused, as what is trained has one."""
+    from safetensors.torch import load_file
+
+    found = start_classifier(str(classifier), seed=9).model.state_dict()
+
+    expected = load_file(classifier / "model.safetensors")
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    with pytest.raises(ValueError, match="classifier of 2 classes"):
+        start_classifier(str(make_classifier(num_labels=2)), seed=0)
