@@ -132,12 +132,12 @@ class Encoder:
     @property
     def vocabulary_size(self) -> int:
         """How many token ids there are."""
-        return len(self._tokenizer)
+        return len(self.tokenizer)
 
     @property
     def padding_token(self) -> int:
         """The id that fills up short texts."""
-        return int(self._tokenizer.pad_token_id)
+        return int(self.tokenizer.pad_token_id)
 
     def tokenize(
         self,
