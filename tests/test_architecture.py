@@ -31,6 +31,9 @@ LOADS_TORCH = {
     *("ance_plugin/encode/model.py", "ance_plugin/encode/weights.py"),
     *("ance_plugin/encode/checkpoint.py", "ance_plugin/encode/encoder.py"),
     *("ance_plugin/encode/export.py", "ance_plugin/encode/layouts/folder.py"),
+    *("ance_plugin/rerank/classifier.py", "ance_plugin/rerank/cross_encoder.py"),
+    *("ance_plugin/train/losses.py", "ance_plugin/train/step.py", "ance_plugin/train/ranks.py"),
+    *("ance_plugin/train/optimizers.py", "ance_plugin/train/group_step.py"),
 }
 MAX_LINES = 300
 MAX_TEST_LINES = 350

@@ -12,6 +12,7 @@ STAGES = {
     "encode": ("ance_plugin.encode.__main__", "encode a collection into vectors"),
     "search": ("ance_plugin.search.__main__", "search for topics, write a run"),
     "rerank": ("ance_plugin.rerank.__main__", "rerank a run with a cross-encoder"),
+    "train": ("ance_plugin.train.__main__", "train an encoder or a cross-encoder"),
     "fusion": ("ance_plugin.fusion.__main__", "fuse runs, or tune how"),
     "evaluation": ("evaluation.__main__", "compare runs"),
     "doctor": ("ance_plugin.doctor", "say what works on this machine"),

@@ -27,6 +27,8 @@ def new_train_parser() -> argparse.ArgumentParser:
         stages.add_parser("ance", help="with negatives that are refreshed", allow_abbrev=False)
     )
     _add_refresh(stages.add_parser("refresh", help="the refresher by itself", allow_abbrev=False))
+    # Parsed by its own module; here for the list of stages.
+    stages.add_parser("cross-encoder", help="a reranker, with mined negatives", add_help=False)
     _add_plot(stages.add_parser("plot", help="draw what a run logged", allow_abbrev=False))
     return parser
 

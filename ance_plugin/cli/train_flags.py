@@ -65,7 +65,12 @@ FLAGS: dict[str, tuple[Flag, ...]] = {
             ("bf16", "fp32"),
         ),
         Flag("grad-cache", "grad_cache", "encode each batch twice, to save memory", None),
-        Flag("chunk-tokens", "chunk_tokens", "tokens through the encoder at once", positive_int),
+        Flag(
+            "chunk-tokens",
+            "chunk_tokens",
+            "tokens through the encoder at once (default: 1024 on a CPU, else 16384)",
+            positive_int,
+        ),
         Flag(
             "gradient-checkpointing",
             "gradient_checkpointing",

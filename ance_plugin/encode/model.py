@@ -71,6 +71,10 @@ class EncoderModel(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Encode token ids, both (b, t) int64, to vectors, (b, d) float32."""
         states = self.body(input_ids=input_ids, attention_mask=attention_mask)[0]
+        return self.finish(states, attention_mask)
+
+    def finish(self, states: Tensor, attention_mask: Tensor) -> Tensor:
+        """Turn the body's states, (b, t, h), into vectors, (b, d) float32."""
         vectors = pool(states, attention_mask, self.pooling)
         if self.head is not None:
             vectors = self.head(vectors)

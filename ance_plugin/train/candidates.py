@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from ance_plugin.formats.topics import read_topics
 from ance_plugin.train.folder import TrainingFolder
 from ance_plugin.train.inputs import Inputs
 from ance_plugin.train.negatives.bm25 import mine_bm25
@@ -61,10 +62,11 @@ def load_candidates(
 def _find(
     settings: TrainSettings, inputs: Inputs, miner: Miner, threads: int
 ) -> Iterable[TopicNegatives]:
-    data, topics = settings.data, inputs.topics.topics
+    data = settings.data
     if data.sparse_index is not None:
-        return mine_bm25(Path(data.sparse_index), topics, miner, threads=threads)
-    return read_triples(Path(data.triples or ""), miner, topics=topics)
+        return mine_bm25(Path(data.sparse_index), inputs.topics.topics, miner, threads=threads)
+    # All topics, also those that cannot be trained: the file is of them all.
+    return read_triples(Path(data.triples or ""), miner, topics=read_topics(data.topics))
 
 
 def with_candidates(

@@ -140,16 +140,16 @@ def _write(
                 offsets.append(offsets[-1] + len(row))
             for document in documents:
                 docids.write(f"{document.docid}\n")
-                hashes.append(_hash(encoder, document.title, document.text))
+                hashes.append(hash_text(encoder.settings.render(document.title, document.text)))
             advance(len(documents))
     _save(staging / "offsets.npy", np.frombuffer(offsets, dtype=np.int64))
     _save(staging / "hashes.npy", np.frombuffer(hashes, dtype=np.uint64))
 
 
-def _hash(encoder: "Encoder", title: str, text: str) -> int:
-    rendered = " ".join(encoder.settings.render(title, text).split())
-    digest = hashlib.blake2b(rendered.encode("utf-8", "surrogatepass"), digest_size=8)
-    return int.from_bytes(digest.digest())
+def hash_text(rendered: str) -> int:
+    """Hash a rendered text in 64 bits; white space counts as one blank."""
+    text = " ".join(rendered.split()).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
 
 
 def _save(path: Path, values: NDArray[Any]) -> None:

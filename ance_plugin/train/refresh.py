@@ -6,7 +6,6 @@ and in a process beside the trainer (async).
 """
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from ance_plugin.train.inputs import Inputs
 from ance_plugin.train.nearest import encode_corpus, remove_vectors
 from ance_plugin.train.negatives.mining import Candidates, Miner
 from ance_plugin.train.negatives.rows import TopicNegatives
-from ance_plugin.train.negatives.settings import RANDOM
+from ance_plugin.train.negatives.settings import TRIPLES
 from ance_plugin.train.negatives.table import TABLE, Negatives, read_negatives, write_table
 from ance_plugin.train.settings import TrainSettings
 from ance_plugin.version import describe_versions
@@ -37,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 DEV_RUN = "dev.trec"
 _TOPICS_FOR_OVERLAP = 1000
-_LOWEST = -1e30  # in place of a score that is unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,20 +230,17 @@ class Refresher:
             candidates["ann"] = near
         bm25, qid = self._inputs.bm25, self._inputs.topics.topics[topic].qid
         if bm25 is not None and qid in bm25 and self._settings.negatives.mix.get("bm25", 0) > 0:
-            candidates["bm25"] = _list_chosen(bm25.by_qid(qid))
+            candidates["bm25"] = _list_bm25(bm25.by_qid(qid))
         return candidates
 
 
-def _list_chosen(row: TopicNegatives) -> Candidates:
-    """Give a table's negatives, best first; random ones, which filled it up, are left out."""
-    chosen = [
-        (-math.inf if score is None else score, docid)
-        for docid, score, source in zip(row.negatives, row.scores, row.sources, strict=True)
-        if source != RANDOM
-    ]
-    chosen.sort(key=lambda pair: -pair[0])  # stable: without scores, in the table's order
-    scores = [max(score, _LOWEST) for score, _ in chosen]
-    return Candidates([docid for _, docid in chosen], np.array(scores, np.float32))
+def _list_bm25(row: TopicNegatives) -> Candidates:
+    """Give a table's negatives as candidates, best first; those that filled it up are left out."""
+    if TRIPLES not in row.sources:
+        return Candidates.from_negatives(row, "bm25")
+    pairs = zip(row.negatives, row.sources, strict=True)
+    docids = [docid for docid, source in pairs if source == TRIPLES]
+    return Candidates(docids, np.zeros(len(docids), np.float32))  # triples have no scores
 
 
 @dataclass(slots=True)

@@ -100,7 +100,8 @@ class Optimization:
         max_grad_norm: Gradients are scaled down to this norm; None leaves them.
         precision: ``bf16`` or ``fp32``; None is bf16 where the device computes in it.
         grad_cache: Encode each batch twice, so that its size is not bound by memory.
-        chunk_tokens: Tokens that go through the encoder at once, padding included.
+        chunk_tokens: Tokens that go through the encoder at once, padding included; texts of one
+            chunk share a draw of dropout. None is 1,024 on a CPU, else 16,384.
         gradient_checkpointing: Compute activations again instead of keeping them.
         seed: Of batches, dropout, negatives and a new head.
     """
@@ -120,7 +121,7 @@ class Optimization:
     max_grad_norm: float | None = 1.0
     precision: str | None = None
     grad_cache: bool = False
-    chunk_tokens: int = 8192
+    chunk_tokens: int | None = None
     gradient_checkpointing: bool = False
     save_steps: int | None = None
     seed: int = 0
@@ -131,13 +132,13 @@ class Optimization:
         _require_choice("optimizer", self.optimizer, OPTIMIZERS)
         _require_choice("schedule", self.schedule, SCHEDULES)
         _require_choice("precision", self.precision, (None, "bf16", "fp32"))
-        for name in ("num_steps", "batch_size", "accumulate", "chunk_tokens"):
+        for name in ("num_steps", "batch_size", "accumulate"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("negatives_per_topic", "lr_warmup_steps", "seed"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         for name in ("weight_decay", "in_batch_weight"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
-        for name in ("learning_rate", "temperature", "max_grad_norm", "save_steps"):
+        for name in ("learning_rate", "temperature", "max_grad_norm", "save_steps", "chunk_tokens"):
             value = getattr(self, name)
             _require(value is None or value > 0, name, value, "above 0")
         if self.loss != "softmax" and self.negatives_per_topic == 0:

@@ -15,11 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from ance_plugin.encode.batching import pad
 from ance_plugin.encode.device import Precision
-from ance_plugin.encode.model import EncoderModel, pool
+from ance_plugin.encode.model import EncoderModel
 from ance_plugin.train.batches import Batch
 from ance_plugin.train.chunks import Chunk, Texts, assign_chunks, list_texts, plan_chunks
 from ance_plugin.train.losses import Loss, score
@@ -150,22 +149,14 @@ class EncodingStep:
             ]
 
     def _encode(self, texts: Texts, chunk: Chunk, seed: int) -> Tensor:
-        """Give a chunk's vectors, (chunk's texts, d); pooling and head are not autocast.
-
-        The same as ``EncoderModel.forward``, which cannot know where autocast ends.
-        """
+        """Give a chunk's vectors, (chunk's texts, d); pooling and head are not autocast."""
         rows, flags = pad([texts.tokens[place] for place in chunk.places], self._pad_id)
         ids = torch.from_numpy(rows).to(self._device, non_blocking=True)
         mask = torch.from_numpy(flags).to(self._device, non_blocking=True)
         _seed_dropout(self._device, seed)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._has_autocast):
             states = self._model.body(input_ids=ids, attention_mask=mask)[0]
-        vectors = pool(states, mask, self._model.pooling)
-        if self._model.head is not None:
-            vectors = self._model.head(vectors)
-        if self._model.is_normalized:
-            vectors = functional.normalize(vectors, dim=-1)
-        return vectors
+        return self._model.finish(states, mask)
 
     def _keeping_casts(self) -> torch.autocast:
         """Keep the weights' bf16 copies until the end of the region, not of each chunk.

@@ -271,11 +271,16 @@ class Trainer:
             pad_id=int(self._checkpoint.tokenizer.pad_token_id),
             device=self._ranks.device,
             precision=choose_precision(optimization.precision, self._ranks.device),
-            chunk_tokens=optimization.chunk_tokens,
+            chunk_tokens=optimization.chunk_tokens or _find_chunk_tokens(self._ranks.device.type),
             grad_cache=optimization.grad_cache,
             seed=optimization.seed,
             ranks=self._ranks,
         )
+
+
+def _find_chunk_tokens(device: str) -> int:
+    """Give what was fastest: on a CPU small chunks, as they pad least and stay in its caches."""
+    return 1024 if device == "cpu" else 16_384
 
 
 def _average(results: list[StepResult]) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """MS MARCO's own training files: lines of a topic, a positive and a negative, ids or texts."""
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from ance_plugin.encode.settings import EncoderSettings
 from ance_plugin.errors import FormatError, MismatchError
 from ance_plugin.formats.lines import read_lines
 from ance_plugin.records import Topic
-from ance_plugin.train.corpus import Corpus
+from ance_plugin.train.corpus import Corpus, hash_text
 from ance_plugin.train.negatives.mining import Miner
 from ance_plugin.train.negatives.positives import TopicPositives
 from ance_plugin.train.negatives.rows import TopicNegatives
@@ -152,7 +151,10 @@ def _match_texts(corpus: Corpus, topics: Iterable[Topic]) -> _Match:
 
     def match(columns: list[str]) -> tuple[Sequence[str], str | None, str | None]:
         query, *texts = columns
-        positive, negative = (_find(corpus, hashes, order, _hash(settings, t)) for t in texts)
+        positive, negative = (
+            _find(corpus, hashes, order, np.uint64(hash_text(settings.render("", t))))
+            for t in texts
+        )
         return qids.get(_squeeze(query), ()), positive, negative
 
     return match
@@ -172,12 +174,6 @@ def _read_rendering(corpus: Corpus) -> EncoderSettings:
     names = ("is_lowercased", "template", "replacements")
     known = {name: corpus.metadata.get(name) for name in names}
     return EncoderSettings("cls", **{k: v for k, v in known.items() if v is not None})
-
-
-def _hash(settings: EncoderSettings, text: str) -> np.uint64:
-    """Hash a text as ``tokenize_corpus`` hashes a document without a title."""
-    rendered = _squeeze(settings.render("", text)).encode("utf-8", "surrogatepass")
-    return np.uint64(int.from_bytes(hashlib.blake2b(rendered, digest_size=8).digest()))
 
 
 def _squeeze(text: str) -> str:
