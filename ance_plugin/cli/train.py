@@ -146,6 +146,8 @@ def _plan(args: argparse.Namespace, preset: dict[str, dict[str, Any]]) -> "Plan"
     plan = plan_resumed(args.output)
     if all(getattr(args, name) is not None for name in _REQUIRED):
         _require_same(_read_settings(args, preset), plan.settings)
+    else:
+        _require_given(args, plan.settings)
     return plan
 
 
@@ -156,6 +158,31 @@ def _require_same(given: "TrainSettings", found: "TrainSettings") -> None:
     ours, theirs = given.to_json(), found.to_json()
     for group in ours:
         require_equal(ours[group], theirs[group], what=f"--resume: {group} of the run")
+
+
+def _require_given(args: argparse.Namespace, found: "TrainSettings") -> None:
+    """Refuse single flags beside --resume that say otherwise than the run."""
+    from ance_plugin.artifacts import require_equal
+
+    theirs = found.to_json()
+    given = {"data": _read_data(args), "start": _read_start(args), **read_settings(args)}
+    if args.recipe is not None:
+        raise UsageError("--resume: a recipe is compared only where all flags of the run are given")
+    for group, values in given.items():
+        known = {name: theirs[group][name] for name in values}
+        require_equal(values, known, what=f"--resume: {group} of the run")
+
+
+def _read_data(args: argparse.Namespace) -> dict[str, Any]:
+    names = ("collection", "topics", "qrels", "dev_topics", "dev_qrels", "tokens", "teacher")
+    given = {name: getattr(args, name) for name in (*names, "sparse_index", "triples")}
+    given["bm25_negatives"] = args.negatives
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _read_start(args: argparse.Namespace) -> dict[str, Any]:
+    given = {"init": args.init, "head_dimension": args.head_dimension, "maxp": args.maxp}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _read_settings(args: argparse.Namespace, preset: dict[str, dict[str, Any]]) -> "TrainSettings":
@@ -172,24 +199,8 @@ def _read_settings(args: argparse.Namespace, preset: dict[str, dict[str, Any]]) 
     start = recipe.get("start", {})
     overrides = {**start.get("overrides", {}), **_read_overrides(args)}
     return TrainSettings(
-        data=Data(
-            args.collection,
-            args.topics,
-            args.qrels,
-            dev_topics=args.dev_topics,
-            dev_qrels=args.dev_qrels,
-            tokens=args.tokens,
-            bm25_negatives=args.negatives,
-            sparse_index=args.sparse_index,
-            triples=args.triples,
-            teacher=args.teacher,
-        ),
-        start=Start(
-            args.init,
-            overrides=overrides,
-            head_dimension=args.head_dimension or start.get("head_dimension"),
-            maxp=args.maxp or start.get("maxp"),
-        ),
+        data=Data(**_read_data(args)),
+        start=Start(**{**start, **_read_start(args), "overrides": overrides}),
         optimization=Optimization(**groups["optimization"]),
         negatives=MiningSettings(**groups["negatives"]),
         refresh=Refresh(**groups["refresh"]),

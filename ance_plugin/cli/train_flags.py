@@ -1,6 +1,7 @@
 """The flags of ``python -m ance_plugin.train``: each is a field of ``train.settings``."""
 
 import argparse
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
@@ -203,7 +204,7 @@ def read_mix(words: list[str]) -> dict[str, float]:
             share = float(text) if equals else 1.0
         except ValueError:
             share = -1.0
-        if not source or not share >= 0 or source in shares:
+        if not source or not 0 <= share < math.inf or source in shares:
             raise UsageError(f"--mix: expected source=share, as ann=1 bm25=0.5, found {word!r}")
         shares[source] = share
     return shares

@@ -8,17 +8,21 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from ance_plugin.errors import MismatchError
 from ance_plugin.formats.topics import read_topics
 from ance_plugin.train.folder import TrainingFolder
 from ance_plugin.train.inputs import Inputs
 from ance_plugin.train.negatives.bm25 import mine_bm25
 from ance_plugin.train.negatives.mining import Miner, MiningSettings
 from ance_plugin.train.negatives.rows import TopicNegatives
+from ance_plugin.train.negatives.settings import RANKED_SOURCES, TRIPLES
 from ance_plugin.train.negatives.table import Negatives, read_negatives, write_negatives
 from ance_plugin.train.negatives.triples import read_triples
 from ance_plugin.train.settings import TrainSettings
 
 logger = logging.getLogger(__name__)
+
+_, BM25 = RANKED_SOURCES
 
 
 def load_candidates(
@@ -37,11 +41,12 @@ def load_candidates(
 
     Raises:
         FileNotFoundError: The index, the triples or the artifact are not there.
+        MismatchError: The artifact has nothing for any of the run's topics.
         JavaError: BM25 must be searched and there is no usable Java.
     """
     data = settings.data
     if data.bm25_negatives is not None:
-        return read_negatives(Path(data.bm25_negatives))
+        return _read_given(Path(data.bm25_negatives), inputs)
     if data.sparse_index is None and data.triples is None:
         return None
     if not folder.bm25_negatives.exists():
@@ -57,6 +62,18 @@ def load_candidates(
         rows = _find(settings, inputs, miner, threads)
         write_negatives(folder.bm25_negatives, rows, {"source": source, "depth": mining.depth})
     return read_negatives(folder.bm25_negatives)
+
+
+def _read_given(path: Path, inputs: Inputs) -> Negatives:
+    """Read an artifact; one without a use would leave every topic to random negatives."""
+    negatives = read_negatives(path)
+    rows = (negatives.by_qid(t.qid) for t in inputs.topics.topics if t.qid in negatives)
+    if not any(source in (BM25, TRIPLES) for row in rows for source in row.sources):
+        raise MismatchError(
+            f"{path}: has no BM25 negatives for any of the {len(inputs.topics)} training topics; "
+            "was it mined for these topics, and with BM25 or triples?"
+        )
+    return negatives
 
 
 def _find(

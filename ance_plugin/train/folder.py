@@ -6,6 +6,7 @@
     checkpoints/step-00000500/      encoders, any of which other commands load
     states/step-00000500/           optimiser state of the newest checkpoint, for --resume
     refreshes/step-00000500/        negatives, dev run and measures made with that checkpoint
+    refreshes/step-00000500.vectors/  the encoded collection, for as long as that is made
     best.json                       the checkpoint that stands for the folder
     refresher.json                  what a refresher beside the trainer does now
     finished.json                   there once training has come to its end
@@ -26,6 +27,7 @@ from ance_plugin.errors import ArtifactError
 CHECKPOINT, STATE, REFRESH = "checkpoint", "training state", "refresh"
 SETTINGS = "training.json"
 _STEP = re.compile(r"step-(\d{8})")
+_VECTORS = re.compile(r"\.?step-(\d{8})\.vectors(?:\.partial)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,15 @@ class TrainingFolder:
     def refresh(self, step: int) -> Path:
         """Directory of what was made with a step's checkpoint."""
         return self.path / "refreshes" / _name(step)
+
+    def vectors(self, step: int) -> Path:
+        """Directory of the collection as a step's checkpoint encodes it, gone once it was used."""
+        return self.refresh(step).with_suffix(".vectors")
+
+    def steps_of_vectors(self) -> list[int]:
+        """List the steps of which there are vectors, finished or not, lowest first."""
+        names = (entry.name for entry in (self.path / "refreshes").glob("*step-*.vectors*"))
+        return sorted({int(match[1]) for match in map(_VECTORS.fullmatch, names) if match})
 
     def steps(self, kind: str) -> list[int]:
         """List the steps of which there is something, lowest first.

@@ -88,6 +88,8 @@ class Inputs:
         corpus = tokenize_corpus(
             Collection(data.collection), encoder, tokens, max_tokens=max_tokens
         )
+        if dev is not None:
+            _require_shared_documents(data, dev, corpus)
         return cls(corpus, TrainingTopics.load(topics, qrels, corpus, encoder), qrels, dev)
 
 
@@ -122,6 +124,16 @@ def _choose_dev(topics_name: str, qrels_name: str) -> tuple[list[Topic], Qrels]:
     if not chosen:
         raise FormatError(f"{qrels_name}: has no relevant document for a topic of {topics_name}")
     return chosen, {topic.qid: qrels[topic.qid] for topic in chosen}
+
+
+def _require_shared_documents(data: Data, dev: DevTopics, corpus: Corpus) -> None:
+    """Refuse dev judgments of another collection, by which every checkpoint would measure 0."""
+    judged = (item for documents in dev.qrels.values() for item in documents.items())
+    if not any(grade >= 1 and docid in corpus.rows for docid, grade in judged):
+        raise FormatError(
+            f"{data.dev_qrels}: none of its relevant documents is in {data.collection}; are dev "
+            "topics, dev qrels and collection of one dataset?"
+        )
 
 
 def _warn_of_shared_topics(topics: list[Topic], dev: list[Topic]) -> None:

@@ -126,8 +126,8 @@ class EncodedCorpus:
                 found = np.einsum("pd,pd->p", queries[owners[places]], chosen)
                 np.maximum.at(scores, places, found)
             start = end
-        ends = np.cumsum([len(rows) for rows in documents])[:-1]
-        return np.split(scores, ends)
+        ends = np.cumsum([len(rows) for rows in documents])
+        return np.split(scores, ends)[:-1]  # what is after the last end is nothing
 
     def _find_vectors(
         self, wanted: NDArray[np.int64], start: int, end: int

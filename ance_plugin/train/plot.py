@@ -35,7 +35,7 @@ def plot(runs: Sequence[Path], output: Path) -> None:
     for run in runs:
         folder = TrainingFolder(run)
         folder.require_settings()
-        logs[run.name or str(run)] = events = read_log(folder)
+        logs[_name(run, runs)] = events = read_log(folder)
         if not events:
             raise FormatError(f"{folder.log}: has no events yet; train first")
     kinds = pyplot.gcf().canvas.get_supported_filetypes()
@@ -57,6 +57,12 @@ def plot(runs: Sequence[Path], output: Path) -> None:
     figure.savefig(output)
     pyplot.close("all")
     logger.info("drew %s", output)
+
+
+def _name(run: Path, runs: Sequence[Path]) -> str:
+    """Name a run by its folder, with what that stands in where another is called the same."""
+    is_alone = [other.resolve().name for other in runs].count(run.resolve().name) == 1
+    return run.resolve().name if is_alone else str(run)
 
 
 def _list_panels(events: Sequence[dict[str, Any]]) -> list[tuple[str, str, tuple[str, ...], bool]]:

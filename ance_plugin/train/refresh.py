@@ -63,15 +63,23 @@ class Refresher:
         settings: The run's.
         inputs: The run's.
         miner: Chooses negatives among candidates.
+        device: Where to compute, unless the settings say; None is the best there is.
     """
 
     def __init__(
-        self, folder: TrainingFolder, settings: TrainSettings, inputs: Inputs, miner: Miner
+        self,
+        folder: TrainingFolder,
+        settings: TrainSettings,
+        inputs: Inputs,
+        miner: Miner,
+        *,
+        device: str | None = None,
     ) -> None:
         self._folder = folder
         self._settings = settings
         self._inputs = inputs
         self._miner = miner
+        self._device = settings.refresh.device or device
 
     @property
     def needs_vectors(self) -> bool:
@@ -103,7 +111,9 @@ class Refresher:
             content["versions"] = describe_versions("torch", "transformers")
             content["settings"] = self._settings.to_json()
             artifacts.seal(staging, REFRESH, {**content, "seconds": clock.seconds})
-        remove_vectors(self._vectors(task))
+        for step in self._folder.steps_of_vectors():
+            if step <= task.step:  # those before were begun, and overtaken by a newer checkpoint
+                remove_vectors(self._folder.vectors(step))
         _log(content, clock.seconds)
         return output
 
@@ -121,7 +131,7 @@ class Refresher:
         encode_corpus(
             self._inputs.corpus,
             encoder,
-            self._vectors(task),
+            self._folder.vectors(task.step),
             {"encoder": encoder.identity, "precision": encoder.precision},
             shard=shard,
             chunk_tokens=encoder.settings.max_document_tokens if self._is_chunked else None,
@@ -132,15 +142,12 @@ class Refresher:
     def _is_chunked(self) -> bool:
         return self._settings.start.maxp == "chunks"
 
-    def _vectors(self, task: Task) -> Path:
-        return self._folder.refresh(task.step).with_suffix(".vectors")
-
     def _load_encoder(self, task: Task) -> "Encoder":
         from ance_plugin.encode.encoder import Encoder
 
         return Encoder.load(
             str(self._folder.checkpoint(task.step)),
-            device=self._settings.refresh.device,
+            device=self._device,
             precision=self._settings.refresh.precision,
         )
 
@@ -151,7 +158,7 @@ class Refresher:
             found = search_topics(
                 self._inputs,
                 encoder,
-                self._vectors(task),
+                self._folder.vectors(task.step),
                 self._choose_searched(task),
                 depth=self._settings.negatives.depth,
                 dev_depth=self._settings.refresh.dev_depth,

@@ -31,10 +31,12 @@ class News:
 
     Attributes:
         refreshes: Steps of the refreshes that came to be since the last look, lowest first.
-        waited_seconds: How long training stood still for them.
+        refresh_seconds: How long this process made them, and did not train.
+        waited_seconds: How long it stood still for somebody else's.
     """
 
     refreshes: tuple[int, ...] = ()
+    refresh_seconds: float = 0.0
     waited_seconds: float = 0.0
 
 
@@ -86,7 +88,7 @@ class InProcess:
         task = make_task(self._folder, progress, mines=mines)
         started = time.monotonic()
         self.refresh(task)
-        return News((task.step,), time.monotonic() - started)
+        return News((task.step,), refresh_seconds=time.monotonic() - started)
 
     def refresh(self, task: Task) -> None:
         """Make a refresh with all ranks."""
@@ -136,6 +138,9 @@ class Beside:
 
     def look(self, progress: Progress) -> News:
         """See whether there are new refreshes; wait where the negatives in use are too old."""
+        if self._supervisor is not None and not self._is_started:
+            self._supervisor.start()  # it loads what it needs while the first refresh is made
+            self._is_started = True
         if progress.refresh is None:
             news = self._within.look(progress)
             self._seen = progress.step
@@ -145,7 +150,7 @@ class Beside:
             return self._within.look(progress)
         found = self._look_once(progress) if self._ranks.is_main else None
         steps, waited = self._ranks.broadcast(found)
-        return News(tuple(steps), waited)
+        return News(tuple(steps), waited_seconds=waited)
 
     def stop(self) -> None:
         """Stop the refresher."""
@@ -155,9 +160,6 @@ class Beside:
     def _look_once(self, progress: Progress) -> tuple[list[int], float]:
         in_use = -1 if progress.refresh is None else progress.refresh
         self._seen = max(self._seen, in_use)
-        if self._supervisor is not None and not self._is_started:
-            self._supervisor.start()
-            self._is_started = True
         self._check()
         steps, waited = self._find_new(), 0.0
         started = reminded = time.monotonic()

@@ -7,7 +7,9 @@ from typing import Any
 
 from ance_plugin import artifacts
 from ance_plugin.train.folder import CHECKPOINT, REFRESH, TrainingFolder
+from ance_plugin.train.nearest import remove_vectors
 from ance_plugin.train.settings import Refresh
+from ance_plugin.train.state import find_state
 
 
 class Selection:
@@ -49,13 +51,17 @@ class Selection:
         self._seen = {int(step): value for step, value in measured if int(step) <= last_step}
         if not self._writes:
             return
+        # First of all, so that it never names what is gone.
+        self._folder.best.unlink(missing_ok=True)
+        if self.best is not None:
+            self._point(self.best)
         for kind, path in self._paths():
             for step in self._folder.steps(kind):
                 if step > last_step:
                     shutil.rmtree(path(step))
-        self._folder.best.unlink(missing_ok=True)
-        if self.best is not None:
-            self._point(self.best)
+        for step in self._folder.steps_of_vectors():
+            if step > last_step:  # a GPU does not make the same checkpoint again to the last bit
+                remove_vectors(self._folder.vectors(step))
 
     def read(self, step: int) -> dict[str, Any]:
         """Read what a refresh says of itself."""
@@ -82,9 +88,15 @@ class Selection:
         return content
 
     def remove_old(self, *, in_use: int) -> None:
-        """Delete checkpoints and refreshes that are neither new, nor the best, nor in use."""
+        """Delete checkpoints and refreshes that are neither new, nor the best, nor in use.
+
+        In use is also what the newest state trained on, from which a killed run goes on.
+        """
         if not self._writes:
             return
+        state = find_state(self._folder)
+        if state is not None and state.refresh is not None:
+            in_use = min(in_use, state.refresh)
         for kind, path in self._paths():
             for step in self._folder.steps(kind)[: -self._settings.keep_checkpoints]:
                 if step < in_use and step != self.best:

@@ -4,10 +4,12 @@ The resolved settings stand in ``training.json`` of the output folder, from whic
 and a refresher on another host starts.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from ance_plugin.measures import check_measures
 from ance_plugin.train.negatives.settings import MiningSettings
 
 REFRESH_MODES = ("sync", "async", "static")
@@ -77,6 +79,14 @@ class Start:
     head_dimension: int | None = None
     maxp: Literal["chunks"] | None = None
 
+    def __post_init__(self) -> None:
+        """Raise ValueError where a value is out of range."""
+        _require_choice("maxp", self.maxp, (None, "chunks"))
+        _require(
+            self.head_dimension is None or self.head_dimension >= 1,
+            *("head_dimension", self.head_dimension, "at least 1"),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Optimization:
@@ -137,10 +147,11 @@ class Optimization:
         for name in ("negatives_per_topic", "lr_warmup_steps", "seed"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         for name in ("weight_decay", "in_batch_weight"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+            value = getattr(self, name)
+            _require(0 <= value < math.inf, name, value, "at least 0, and finite")
         for name in ("learning_rate", "temperature", "max_grad_norm", "save_steps", "chunk_tokens"):
             value = getattr(self, name)
-            _require(value is None or value > 0, name, value, "above 0")
+            _require(value is None or 0 < value < math.inf, name, value, "above 0, and finite")
         if self.loss != "softmax" and self.negatives_per_topic == 0:
             raise ValueError(f"loss {self.loss} needs negatives_per_topic of at least 1, found 0")
         if self.loss == "softmax" and self.negatives_per_topic == 0 and self.in_batch_weight == 0:
@@ -191,6 +202,7 @@ class Refresh:
         _require_choice("when_stale", self.when_stale, ("block", "warn"))
         _require_choice("refresher", self.refresher, ("own", "external"))
         _require_choice("refresh_precision", self.precision, (None, "bf16", "fp32", "fp16"))
+        check_measures([self.dev_measure])
         _require(0 < self.refresh_share <= 1, "refresh_share", self.refresh_share, "in (0, 1]")
         for name in ("refresh_steps", "dev_depth", "keep_checkpoints"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")

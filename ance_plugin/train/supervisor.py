@@ -51,7 +51,7 @@ class Supervisor:
         self._pause = pause_seconds
         self._silence = silence_seconds
         self._failures = 0
-        self._done_at_failure = 0
+        self._num_done = 0.0
         self._restart_at: float | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
@@ -70,6 +70,7 @@ class Supervisor:
         )
         self._started_at = time.monotonic()
         self._restart_at = None
+        self._num_done = 0.0
 
     def check(self) -> None:
         """Look after the child; cheap, to be called at each step.
@@ -81,6 +82,8 @@ class Supervisor:
             if self._restart_at is not None and time.monotonic() >= self._restart_at:
                 self.start()
             return
+        # Read as long as it is there: a child that leaves by itself takes its heartbeat with it.
+        self._num_done = max(self._num_done, self._read("num_done", 0))
         code = self._process.poll()
         if code is None and self._is_silent():
             logger.warning("the refresher has been silent for %.0f s; killing it", self._silence)
@@ -106,9 +109,7 @@ class Supervisor:
 
     def _bury(self, code: int) -> None:
         """Count a death, and plan the next start."""
-        done = self._read("num_done", 0)
-        self._failures = self._failures + 1 if done <= self._done_at_failure else 1
-        self._done_at_failure = 0  # the next child counts from 0
+        self._failures = 1 if self._num_done > 0 else self._failures + 1
         self.stop()
         ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         if self._failures >= self._max_failures:

@@ -9,12 +9,12 @@ from ance_plugin import artifacts
 from ance_plugin.encode.layouts.folder import Parts
 from ance_plugin.encode.layouts.own import save_own
 from ance_plugin.progress import count
-from ance_plugin.train.batches import BatchSampler, NegativePool
+from ance_plugin.train.assembly import new_sampler, new_step
+from ance_plugin.train.batches import NegativePool
 from ance_plugin.train.diagnostics import GradientNorms
 from ance_plugin.train.folder import TrainingFolder
 from ance_plugin.train.inputs import Inputs
 from ance_plugin.train.log import TrainingLog
-from ance_plugin.train.losses import find_loss
 from ance_plugin.train.negatives.table import TABLE, read_negatives
 from ance_plugin.train.optimizers import learning_rate, new_optimizer
 from ance_plugin.train.pool import EmptyPool, TablePool
@@ -24,7 +24,7 @@ from ance_plugin.train.selection import Selection
 from ance_plugin.train.settings import TrainSettings
 from ance_plugin.train.signals import StopSignals
 from ance_plugin.train.state import Progress, find_state, load_state, save_state
-from ance_plugin.train.step import EncodingStep, StepResult
+from ance_plugin.train.step import StepResult
 
 if TYPE_CHECKING:
     from ance_plugin.encode.checkpoint import Checkpoint
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SHOWN = ("loss", "accuracy", "margin", "staleness")
-_NORMALIZED_TEMPERATURE = 0.05
 
 
 class Trainer:
@@ -77,8 +76,8 @@ class Trainer:
             weight_decay=optimization.weight_decay,
         )
         self._norms = GradientNorms(self._model)
-        self._sampler = self._new_sampler()
-        self._step = self._new_step()
+        self._sampler = new_sampler(settings, inputs, checkpoint.settings)
+        self._step = new_step(settings, checkpoint, ranks)
         self._selection = Selection(
             folder, settings.refresh, has_dev=inputs.dev is not None, writes=ranks.is_main
         )
@@ -104,14 +103,15 @@ class Trainer:
 
     def _loop(self, log: TrainingLog | None) -> bool:
         num_steps = self._settings.optimization.num_steps
-        first, started, waited = self._progress.step, time.monotonic(), 0.0
+        first, started = self._progress.step, time.monotonic()
+        waited = refreshed = 0.0
         with count(what="train", total=num_steps) as advance:
             advance(first)
             while True:
                 self._publish()
-                with self._signals.interrupting():
-                    news = self._schedule.look(self._progress)
+                news = self._look()
                 waited += news.waited_seconds
+                refreshed += news.refresh_seconds
                 self._take(news, log)
                 is_over = self._progress.step >= num_steps or self._selection.is_patience_spent
                 if is_over or self._is_asked_to_stop():
@@ -123,15 +123,26 @@ class Trainer:
         seconds = time.monotonic() - started
         if log is not None:
             num_done = self._progress.step - first
-            summary = {"seconds": seconds, "waited_seconds": waited, "num_steps": num_done}
-            log.write("end", self._progress.step, {**summary, "is_over": is_over})
+            summary = {"num_steps": num_done, "seconds": seconds, "is_over": is_over}
+            spent = {"waited_seconds": waited, "refresh_seconds": refreshed}
+            log.write("end", self._progress.step, {**summary, **spent})
             logger.info(
-                "%d steps in %.1f s, %.1f s of them without training; best checkpoint: %s",
-                *(num_done, seconds, waited, self._selection.best),
+                "%d steps in %.1f s, of which %.1f s refreshing and %.1f s waiting for negatives; "
+                "best checkpoint: step %s",
+                *(num_done, seconds, refreshed, waited, self._selection.best),
             )
         if not is_over:
             self._save_state()
         return is_over
+
+    def _look(self) -> News:
+        """Look for refreshes; somebody who does not want to wait for them loses no step."""
+        try:
+            with self._signals.interrupting():
+                return self._schedule.look(self._progress)
+        except KeyboardInterrupt:
+            self._save_state()
+            raise
 
     def _is_asked_to_stop(self) -> bool:
         return bool(self._ranks.broadcast(self._signals.is_asked_to_stop))
@@ -237,50 +248,6 @@ class Trainer:
         if log is not None:
             log.write("step", self._progress.step, values)
             log.show(self._progress.step, {name: values[name] for name in _SHOWN})
-
-    def _new_sampler(self) -> BatchSampler:
-        optimization, encoder = self._settings.optimization, self._checkpoint.settings
-        is_chunked = self._settings.start.maxp == "chunks"
-        return BatchSampler(
-            self._inputs.corpus,
-            self._inputs.topics,
-            batch_size=optimization.batch_size,
-            negatives_per_topic=optimization.negatives_per_topic,
-            in_batch_weight=optimization.in_batch_weight,
-            chunk_tokens=encoder.max_document_tokens if is_chunked else None,
-            has_teacher=optimization.loss in ("margin-mse", "kl"),
-            seed=optimization.seed,
-        )
-
-    def _new_step(self) -> EncodingStep:
-        from ance_plugin.encode.device import choose_precision
-
-        optimization = self._settings.optimization
-        temperature = optimization.temperature
-        if temperature is None:
-            is_normalized = self._checkpoint.settings.is_normalized
-            temperature = _NORMALIZED_TEMPERATURE if is_normalized else 1.0
-        return EncodingStep(
-            self._model,
-            find_loss(
-                optimization.loss.replace("-", "_"),
-                num_negatives=optimization.negatives_per_topic,
-                has_teacher=self._settings.data.teacher is not None,
-            ),
-            temperature=temperature,
-            pad_id=int(self._checkpoint.tokenizer.pad_token_id),
-            device=self._ranks.device,
-            precision=choose_precision(optimization.precision, self._ranks.device),
-            chunk_tokens=optimization.chunk_tokens or _find_chunk_tokens(self._ranks.device.type),
-            grad_cache=optimization.grad_cache,
-            seed=optimization.seed,
-            ranks=self._ranks,
-        )
-
-
-def _find_chunk_tokens(device: str) -> int:
-    """Give what was fastest: on a CPU small chunks, as they pad least and stay in its caches."""
-    return 1024 if device == "cpu" else 16_384
 
 
 def _average(results: list[StepResult]) -> dict[str, float]:

@@ -56,13 +56,15 @@ def watch(folder: TrainingFolder, refresher: Refresher, *, num_refreshes: int | 
 
 
 def find_task(folder: TrainingFolder) -> Task | None:
-    """Describe the refresh with the newest checkpoint; None where it has been made."""
+    """Describe the refresh with the newest checkpoint.
+
+    Returns:
+        The task; None where it has been done, or while the trainer makes the very first one.
+    """
     checkpoints, refreshes = folder.steps(CHECKPOINT), folder.steps(REFRESH)
-    if not checkpoints or (refreshes and refreshes[-1] >= checkpoints[-1]):
-        return None
     mined = [step for step in refreshes if (folder.refresh(step) / TABLE).is_file()]
-    if not mined:
-        return Task(checkpoints[-1], 0)
+    if not checkpoints or not mined or refreshes[-1] >= checkpoints[-1]:
+        return None
     previous = folder.refresh(mined[-1])
     try:
         number = artifacts.open_sealed(previous, REFRESH)["round"] + 1
@@ -90,9 +92,8 @@ def _refresh(
     try:
         refresher.run(task, on_stage=say)
     except (FileNotFoundError, ArtifactError):
-        if folder.checkpoint(task.step).exists() and (
-            task.previous is None or task.previous.exists()
-        ):
+        previous = task.previous
+        if folder.checkpoint(task.step).exists() and (previous is None or previous.exists()):
             raise
         logger.info("the checkpoint of step %d was replaced by a newer one", task.step)
         return False
