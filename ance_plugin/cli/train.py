@@ -109,6 +109,7 @@ def _add_refresh(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="leave after so many (default: when training is over)",
     )
+    add("--device", metavar="D", help="unless the run has a --refresh-device (default: the best)")
     add("--supervised", action="store_true", help="leave when standard input ends")
     parser.set_defaults(start=_start_refresh)
 
@@ -165,11 +166,17 @@ def _require_given(args: argparse.Namespace, found: "TrainSettings") -> None:
     from ance_plugin.artifacts import require_equal
 
     theirs = found.to_json()
-    given = {"data": _read_data(args), "start": _read_start(args), **read_settings(args)}
+    theirs["overrides"] = theirs["start"]["overrides"]
+    given = {
+        "overrides": _read_overrides(args),
+        "data": _read_data(args),
+        "start": _read_start(args),
+        **read_settings(args),
+    }
     if args.recipe is not None:
         raise UsageError("--resume: a recipe is compared only where all flags of the run are given")
     for group, values in given.items():
-        known = {name: theirs[group][name] for name in values}
+        known = {name: theirs[group].get(name) for name in values}
         require_equal(values, known, what=f"--resume: {group} of the run")
 
 
@@ -221,7 +228,12 @@ def _read_overrides(args: argparse.Namespace) -> dict[str, Any]:
 def _start_refresh(args: argparse.Namespace) -> None:
     from ance_plugin.train.run import refresh_beside
 
-    refresh_beside(args.watch, is_supervised=args.supervised, num_refreshes=args.num_refreshes)
+    refresh_beside(
+        args.watch,
+        is_supervised=args.supervised,
+        num_refreshes=args.num_refreshes,
+        device=args.device,
+    )
 
 
 def _start_plot(args: argparse.Namespace) -> None:

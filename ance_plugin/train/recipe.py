@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, TypeAliasType, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAliasType, Union, get_args, get_origin, get_type_hints
 
 from ance_plugin.encode.settings import EncoderSettings
 from ance_plugin.errors import FormatError
@@ -22,6 +22,7 @@ GROUPS: dict[str, type] = {
     "negatives": MiningSettings,
     "refresh": Refresh,
 }
+_UNIONS = (Union, UnionType)  # Python's own name of ``A | B`` depends on A
 _NOT_IN_RECIPES = {"init"}  # it belongs to a run, as the data does
 _WORDS: dict[Any, str] = {
     int: "a whole number",
@@ -80,7 +81,7 @@ def _fits(value: object, kind: Any) -> bool:  # noqa: ANN401 - a type as it was 
     if isinstance(kind, TypeAliasType):
         return _fits(value, kind.__value__)
     origin, parts = get_origin(kind), get_args(kind)
-    if origin is UnionType:
+    if origin in _UNIONS:
         return any(_fits(value, part) for part in parts)
     if origin is Literal:
         return isinstance(value, str)
@@ -97,7 +98,7 @@ def _describe(kind: Any) -> str:  # noqa: ANN401
     """Say in words what a field takes; TOML has no null, so None is left out."""
     if isinstance(kind, TypeAliasType):
         return _describe(kind.__value__)
-    if get_origin(kind) is UnionType:
+    if get_origin(kind) in _UNIONS:
         return _describe(next(part for part in get_args(kind) if part is not type(None)))
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ance_plugin import artifacts
-from ance_plugin.encode.device import choose_device
+from ance_plugin.encode.device import choose_device, choose_precision
 from ance_plugin.errors import ArtifactError, MismatchError
 from ance_plugin.train.candidates import with_candidates
 from ance_plugin.train.folder import TrainingFolder
@@ -113,6 +113,7 @@ def train(plan: Plan, *, device: str | None = None) -> bool:
     folder, settings = plan.folder, plan.settings
     ranks = Ranks.from_environment(choose_device(device))
     try:
+        _require_refresh_device(settings, ranks)
         checkpoint = load_start(settings.start, seed=settings.optimization.seed)
         with _claim(folder, ranks), StopSignals() as signals:
             if ranks.is_main:
@@ -131,13 +132,26 @@ def train(plan: Plan, *, device: str | None = None) -> bool:
         ranks.close()
 
 
-def refresh_beside(output: Path, *, is_supervised: bool, num_refreshes: int | None = None) -> int:
+def _require_refresh_device(settings: TrainSettings, ranks: "Ranks") -> None:
+    """Raise ValueError where the first refresh could not be computed as asked for."""
+    device = choose_device(settings.refresh.device or str(ranks.device))
+    choose_precision(settings.refresh.precision, device)
+
+
+def refresh_beside(
+    output: Path,
+    *,
+    is_supervised: bool,
+    num_refreshes: int | None = None,
+    device: str | None = None,
+) -> int:
     """Be the refresher of a run.
 
     Args:
         output: The run's folder.
         is_supervised: Leave when standard input ends, as it does with the trainer.
         num_refreshes: Leave after so many; None when training is over.
+        device: Where to compute, unless the run's settings say; None is the best there is.
 
     Returns:
         How many refreshes were made.
@@ -156,7 +170,8 @@ def refresh_beside(output: Path, *, is_supervised: bool, num_refreshes: int | No
     checkpoint = load_start(settings.start, seed=settings.optimization.seed)
     inputs = Inputs.load(settings, folder, Encoder(checkpoint, device="cpu", precision="fp32"))
     inputs = with_candidates(settings, folder, inputs)
-    return watch(folder, _new_refresher(folder, settings, inputs), num_refreshes=num_refreshes)
+    refresher = _new_refresher(folder, settings, inputs, device)
+    return watch(folder, refresher, num_refreshes=num_refreshes)
 
 
 @contextmanager
@@ -200,7 +215,9 @@ def _load_inputs(
     return inputs
 
 
-def _new_refresher(folder: TrainingFolder, settings: TrainSettings, inputs: Inputs) -> Refresher:
+def _new_refresher(
+    folder: TrainingFolder, settings: TrainSettings, inputs: Inputs, device: str | None
+) -> Refresher:
     miner = Miner(
         inputs.corpus,
         inputs.qrels,
@@ -208,14 +225,14 @@ def _new_refresher(folder: TrainingFolder, settings: TrainSettings, inputs: Inpu
         seed=settings.optimization.seed,
         teacher=load_teacher(settings, inputs),
     )
-    return Refresher(folder, settings, inputs, miner)
+    return Refresher(folder, settings, inputs, miner, device=device)
 
 
 def _new_schedule(
     folder: TrainingFolder, settings: TrainSettings, inputs: Inputs, ranks: "Ranks"
 ) -> Schedule:
     refresh, num_steps = settings.refresh, settings.optimization.num_steps
-    refresher = _new_refresher(folder, settings, inputs)
+    refresher = _new_refresher(folder, settings, inputs, str(ranks.device))
     within = InProcess(refresher, folder, refresh, ranks, num_steps=num_steps)
     if refresh.mode != "async":
         return within
@@ -223,7 +240,8 @@ def _new_schedule(
     if refresh.refresher == "own" and ranks.is_main:
         _share_cores(settings, ranks)
         command = [sys.executable, "-m", "ance_plugin.train", "refresh", "--watch"]
-        supervisor = Supervisor([*command, str(folder.path), "--supervised"], folder.heartbeat)
+        command += [str(folder.path), "--supervised", "--device", str(ranks.device)]
+        supervisor = Supervisor(command, folder.heartbeat)
     return Beside(folder, refresh, ranks, supervisor, within, num_steps=num_steps)
 
 
