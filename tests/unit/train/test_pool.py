@@ -1,0 +1,57 @@
+"""The negatives in use: rows of a table's docids, and the teacher's scores of them."""
+
+import numpy as np
+import pytest
+
+from ance_plugin.train.negatives.rows import TopicNegatives
+from ance_plugin.train.negatives.table import read_negatives, write_negatives
+from ance_plugin.train.pool import EmptyPool, TablePool
+
+
+@pytest.fixture
+def make_pool(make_corpus, tmp_path):
+    def make(**teacher):
+        row = TopicNegatives(
+            "q",
+            ("d1",),
+            (None,),
+            ("d3", "gone", "d0"),
+            (1.0, 0.5, None),
+            (1, 2, None),
+            ("ann", "ann", "random"),
+            **teacher,
+        )
+        write_negatives(tmp_path / "negatives", [row], {})
+        corpus = make_corpus({f"d{number}": f"text {number}" for number in range(4)})
+        return TablePool(read_negatives(tmp_path / "negatives"), corpus)
+
+    return make
+
+
+def test_rows_are_in_drawn_order(make_pool):
+    """What the collection lacks is left out; a topic that is not in the table has none."""
+    pool = make_pool()
+
+    assert pool.rows("q").tolist() == [3, 0]
+    assert pool.rows("other").tolist() == []
+
+
+def test_teacher_scores_of_positives_and_negatives(make_pool):
+    """Scores are looked up by document, in the order of the rows."""
+    pool = make_pool(teacher_scores=(0.5, 9.0, -2.0), positive_teacher_scores=(4.0,))
+
+    assert pool.teacher_scores("q", np.array([1, 0, 3])).tolist() == [4.0, -2.0, 0.5]
+
+
+def test_table_without_a_teacher_says_so(make_pool):
+    """A loss that learns from a teacher is told that the table has none."""
+    with pytest.raises(ValueError, match="the negatives of topic q have no teacher's scores"):
+        make_pool().teacher_scores("q", np.array([1]))
+
+
+def test_empty_pool_has_nothing():
+    """Before the first refresh there are in-batch negatives alone."""
+    pool = EmptyPool()
+
+    assert pool.rows("q").tolist() == []
+    assert pool.teacher_scores("q", np.array([1, 2])).tolist() == [0.0, 0.0]
