@@ -25,6 +25,11 @@ def test_readme_has_commands_for_every_stage():
         "search",
         "fusion",
         "fusion tune",
+        "train warmup",
+        "train ance",
+        "train plot",
+        "train cross-encoder",
+        "rerank",
         "doctor",
     ):
         assert f"python -m ance_plugin.{stage} " in f"{commands} ".replace("\n", " ")
