@@ -82,6 +82,11 @@ class Refresher:
         self._device = settings.refresh.device or device
 
     @property
+    def num_steps(self) -> int:
+        """The run's last step, whose dev topics the trainer itself measures."""
+        return self._settings.optimization.num_steps
+
+    @property
     def needs_vectors(self) -> bool:
         """Whether the collection must be encoded: for ANN negatives, or to measure dev topics."""
         return self._settings.has_ann or self._inputs.dev is not None
@@ -111,9 +116,7 @@ class Refresher:
             content["versions"] = describe_versions("torch", "transformers")
             content["settings"] = self._settings.to_json()
             artifacts.seal(staging, REFRESH, {**content, "seconds": clock.seconds})
-        for step in self._folder.steps_of_vectors():
-            if step <= task.step:  # those before were begun, and overtaken by a newer checkpoint
-                remove_vectors(self._folder.vectors(step))
+        remove_vectors(self._folder.vectors(task.step))
         _log(content, clock.seconds)
         return output
 

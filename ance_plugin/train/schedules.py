@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from ance_plugin.errors import AnceError
 from ance_plugin.train.folder import REFRESH, TrainingFolder
 from ance_plugin.train.refresh import Refresher, Task
 from ance_plugin.train.settings import Refresh
@@ -19,10 +18,6 @@ logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_BETWEEN_REMINDERS = 30.0
-
-
-class StaleError(AnceError):
-    """Newer negatives were waited for, and nobody makes them."""
 
 
 @dataclass(frozen=True, slots=True)

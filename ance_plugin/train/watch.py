@@ -14,6 +14,7 @@ import time
 from ance_plugin import artifacts
 from ance_plugin.errors import ArtifactError
 from ance_plugin.train.folder import CHECKPOINT, REFRESH, TrainingFolder
+from ance_plugin.train.nearest import remove_vectors
 from ance_plugin.train.negatives.table import TABLE
 from ance_plugin.train.refresh import Refresher, Task
 
@@ -41,9 +42,10 @@ def watch(folder: TrainingFolder, refresher: Refresher, *, num_refreshes: int | 
     num_done = 0
     with artifacts.claim(folder.path / "refresher"), _Heartbeat(folder) as heartbeat:
         while num_done != num_refreshes:
-            task = find_task(folder)
+            task = find_task(folder, num_steps=refresher.num_steps)
             if task is not None:
                 heartbeat.step = task.step
+                _remove_overtaken(folder, task.step)
                 if _refresh(folder, refresher, task, heartbeat):
                     num_done += 1
                     heartbeat.num_done = num_done
@@ -55,13 +57,18 @@ def watch(folder: TrainingFolder, refresher: Refresher, *, num_refreshes: int | 
     return num_done
 
 
-def find_task(folder: TrainingFolder) -> Task | None:
+def find_task(folder: TrainingFolder, *, num_steps: int) -> Task | None:
     """Describe the refresh with the newest checkpoint.
+
+    Args:
+        folder: The run's.
+        num_steps: The run's last step, whose checkpoint is for the trainer to measure.
 
     Returns:
         The task; None where it has been done, or while the trainer makes the very first one.
     """
-    checkpoints, refreshes = folder.steps(CHECKPOINT), folder.steps(REFRESH)
+    checkpoints = [step for step in folder.steps(CHECKPOINT) if step < num_steps]
+    refreshes = folder.steps(REFRESH)
     mined = [step for step in refreshes if (folder.refresh(step) / TABLE).is_file()]
     if not checkpoints or not mined or refreshes[-1] >= checkpoints[-1]:
         return None
@@ -81,6 +88,13 @@ def leave_with_parent() -> None:
         os._exit(_EXIT_ORPHANED)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def _remove_overtaken(folder: TrainingFolder, step: int) -> None:
+    """Delete vectors of earlier refreshes that were begun and will not be finished."""
+    for earlier in folder.steps_of_vectors():
+        if earlier < step:
+            remove_vectors(folder.vectors(earlier))
 
 
 def _refresh(
