@@ -103,5 +103,5 @@ def _describe(kind: Any) -> str:  # noqa: ANN401
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"
     if get_origin(kind) in (dict, Mapping):
-        return "a table"
+        return "a table of numbers" if get_args(kind)[1] is float else "a table"
     return _WORDS.get(kind, "a list")
