@@ -20,33 +20,11 @@ from collections.abc import Callable
 import numpy as np
 
 ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
-_WORDS = [
-    "model",
-    "query",
-    "passage",
-    "index",
-    "search",
-    "rank",
-    "vector",
-    "corpus",
-    "topic",
-    "river",
-    "stone",
-    "bread",
-    "music",
-    "light",
-    "winter",
-    "garden",
-    "engine",
-    "paper",
-    "market",
-    "doctor",
-    "school",
-    "planet",
-    "history",
-    "language",
-    "science",
-]
+_WORDS = (
+    *("model", "query", "passage", "index", "search", "rank", "vector", "corpus", "topic"),
+    *("river", "stone", "bread", "music", "light", "winter", "garden", "engine", "paper"),
+    *("market", "doctor", "school", "planet", "history", "language", "science"),
+)
 _MAX_TOKENS = 128
 
 
