@@ -223,7 +223,7 @@ def _new_refresher(
         inputs.qrels,
         settings.negatives,
         seed=settings.optimization.seed,
-        teacher=load_teacher(settings, inputs),
+        teacher=load_teacher(settings, inputs, device=device),
     )
     return Refresher(folder, settings, inputs, miner, device=device)
 

@@ -106,6 +106,7 @@ class Supervisor:
             self._process.kill()
             self._process.wait()
         self._process = None
+        self._heartbeat.unlink(missing_ok=True)  # an orphan leaves too fast to do it
 
     def _bury(self, code: int) -> None:
         """Count a death, and plan the next start."""

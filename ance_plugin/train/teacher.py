@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ance_plugin.rerank.cross_encoder import CrossEncoder
 
 
-def load_teacher(settings: TrainSettings, inputs: Inputs) -> Teacher | None:
+def load_teacher(
+    settings: TrainSettings, inputs: Inputs, *, device: str | None = None
+) -> Teacher | None:
     """Load the cross-encoder that a run names, and the texts of the collection.
 
     The texts are held in memory, as candidates are anywhere in it.
@@ -24,6 +26,7 @@ def load_teacher(settings: TrainSettings, inputs: Inputs) -> Teacher | None:
     Args:
         settings: Name it, and say where it computes.
         inputs: The training topics.
+        device: Where to compute, unless the settings say; None is the best there is.
 
     Returns:
         What gives log-odds of relevance; None where no teacher is named.
@@ -36,7 +39,7 @@ def load_teacher(settings: TrainSettings, inputs: Inputs) -> Teacher | None:
         return None
     from ance_plugin.rerank.cross_encoder import CrossEncoder
 
-    model = CrossEncoder.load(settings.data.teacher, device=settings.refresh.device)
+    model = CrossEncoder.load(settings.data.teacher, device=settings.refresh.device or device)
     documents = {document.docid: document for document in Collection(settings.data.collection)}
     return new_teacher(model, {t.qid: t.text for t in inputs.topics.topics}, documents.__getitem__)
 

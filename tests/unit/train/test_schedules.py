@@ -113,6 +113,56 @@ def test_static_mines_once(make, folder):
     assert [task.previous for task in refresher.tasks] == [None, *[folder.refresh(0)] * 2]
 
 
+class OtherRank:
+    """The second of two ranks; the first has the refresh to make."""
+
+    rank, world_size, is_main = 1, 2, False
+
+    def __init__(self):
+        self.num_barriers = 0
+
+    def barrier(self):
+        self.num_barriers += 1
+
+    def broadcast(self, value):
+        assert value is None
+        return [[4], 0.5]
+
+
+class Encoding(Refresher):
+    """Remembers which share of the collection it was asked to encode."""
+
+    def encode(self, task, shard):
+        self.tasks.append((task.step, shard))
+
+
+def test_other_ranks_encode_their_share(folder):
+    """They publish nothing, and wait for the first rank twice; what is there is not encoded."""
+    ranks, refresher = OtherRank(), Encoding(folder)
+    schedule = InProcess(refresher, folder, Refresh(refresh_steps=4), ranks, num_steps=NUM_STEPS)
+
+    assert schedule.look(Progress()).refreshes == (0,)
+    assert refresher.tasks == [(0, (1, 2))]
+    assert ranks.num_barriers == 2
+    assert not folder.refresh(0).exists()
+
+    publish(folder, 4)
+    schedule.look(Progress(4, refresh=0, round=1))
+    assert refresher.tasks == [(0, (1, 2))]
+
+
+def test_other_ranks_are_told_what_the_first_one_found(folder, make):
+    """They do not look themselves, as they might see something else."""
+    within, _ = make(refresh_steps=4)
+    publish(folder, 6)
+    settings = Refresh(mode="async", refresh_steps=4)
+    schedule = Beside(folder, settings, OtherRank(), None, within, num_steps=NUM_STEPS)
+
+    news = schedule.look(Progress(7, refresh=0, round=1))
+
+    assert (news.refreshes, news.waited_seconds) == ((4,), 0.5)
+
+
 def test_refresh_in_use_is_not_made_again(make):
     """A resumed run whose state is of after the refresh goes on with it."""
     schedule, refresher = make(refresh_steps=4)

@@ -205,17 +205,19 @@ def test_damaged_heartbeat_is_no_heartbeat(make_supervisor, tmp_path):
     assert is_alive(supervisor.pid)
 
 
-def test_stop_ends_the_child(make_supervisor):
-    """It leaves as its standard input ends, and is not started again."""
+def test_stop_ends_the_child(make_supervisor, beat, tmp_path):
+    """It leaves as its standard input ends, with its heartbeat, and is not started again."""
     supervisor = make_supervisor(WAITS)
     supervisor.start()
     child = supervisor.pid
+    beat(child)
 
     supervisor.stop()
     supervisor.check()
 
     assert not is_alive(child)
     assert supervisor.pid is None
+    assert not (tmp_path / "refresher.json").exists()
 
 
 def test_stop_kills_a_child_that_does_not_leave(make_supervisor, monkeypatch):

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ance_plugin.records import Document
+from ance_plugin.formats.collection import Collection
+from ance_plugin.records import Document, Topic
+from ance_plugin.rerank.cross_encoder import CrossEncoder
 from ance_plugin.train.negatives.settings import MiningSettings
 from ance_plugin.train.settings import Data, Optimization, Refresh, Start, TrainSettings
 from ance_plugin.train.teacher import load_teacher, new_teacher
@@ -61,3 +63,26 @@ def test_run_without_a_teacher_has_none():
     settings = TrainSettings(data, Start("E"), Optimization(), MiningSettings(), Refresh())
 
     assert load_teacher(settings, None) is None
+
+
+@pytest.mark.parametrize(("named", "expected"), [(None, "cpu"), ("cuda:1", "cuda:1")])
+def test_teacher_reads_the_collection(world, monkeypatch, named, expected):
+    """It computes where the trainer does, unless --refresh-device says otherwise."""
+    model, loaded = make_model(1, float), []
+
+    def load(name, *, device):
+        loaded.append((name, device))
+        return model
+
+    monkeypatch.setattr(CrossEncoder, "load", load)
+    data = Data(world.collection, "T", "Q", teacher="M")
+    refresh = Refresh(device=named)
+    settings = TrainSettings(data, Start("E"), Optimization(), MiningSettings(), refresh)
+    inputs = SimpleNamespace(topics=SimpleNamespace(topics=[Topic("q", "the query")]))
+
+    teacher = load_teacher(settings, inputs, device="cpu")
+    lengths = teacher("q", ["d0-0", "d9-19"]).tolist()
+
+    texts = {document.docid: document.text for document in Collection(world.collection)}
+    assert lengths == [len(texts["d0-0"]), len(texts["d9-19"])]
+    assert loaded == [("M", expected)]

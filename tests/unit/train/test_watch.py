@@ -175,6 +175,35 @@ def test_damaged_checkpoint_is_a_failure(folder):
         watch(folder, Refresher(folder, fail))
 
 
+def test_previous_refresh_that_went_meanwhile_is_looked_for_again(folder, monkeypatch):
+    """A resumed trainer may drop it between two looks."""
+    add_refresh(folder, 0, 0)
+    add_checkpoint(folder, 10)
+
+    def lose(path, kind):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(module.artifacts, "open_sealed", lose)
+
+    assert find(folder) is None
+
+
+def test_nothing_to_do_is_waited_out(folder, monkeypatch):
+    """It looks again until there is a checkpoint."""
+    add_refresh(folder, 0, 0)
+    stages = []
+
+    def sleep(seconds):
+        stages.append(seconds)
+        if len(stages) == 3:
+            add_checkpoint(folder, 10)
+
+    monkeypatch.setattr(module.time, "sleep", sleep)
+
+    assert watch(folder, Refresher(folder), num_refreshes=1) == 1
+    assert len(stages) == 3
+
+
 def test_two_refreshers_do_not_watch_one_folder(folder):
     """The second is told who is there."""
     with (
