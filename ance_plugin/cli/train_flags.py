@@ -58,7 +58,7 @@ FLAGS: dict[str, tuple[Flag, ...]] = {
         Flag("lr-warmup-steps", "lr_warmup_steps", "steps in which the rate rises", natural_int),
         Flag("schedule", "schedule", "of the rate", ("linear", "cosine", "constant")),
         Flag("weight-decay", "weight_decay", "of matrices", float),
-        Flag("max-grad-norm", "max_grad_norm", "gradients are scaled down to it", float),
+        Flag("max-grad-norm", "max_grad_norm", "of gradients; 0 sets no bound", float),
         Flag(
             "precision",
             "precision",

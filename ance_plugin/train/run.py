@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,20 +117,29 @@ def train(plan: Plan, *, device: str | None = None) -> bool:
         _require_refresh_device(settings, ranks)
         checkpoint = load_start(settings.start, seed=settings.optimization.seed)
         with _claim(folder, ranks), StopSignals() as signals:
-            if ranks.is_main:
-                _write_settings(folder, settings)
             with signals.interrupting():
+                if ranks.is_main and not plan.is_resumed:
+                    _remove_leftovers(folder)
                 inputs = _load_inputs(folder, settings, checkpoint, ranks)
+                if ranks.is_main:
+                    _write_settings(folder, settings)
                 schedule = _new_schedule(folder, settings, inputs, ranks)
             trainer = Trainer(
                 folder, settings, inputs, checkpoint, ranks, schedule, signals=signals
             )
             is_over = trainer.run()
             if is_over and ranks.is_main:
-                artifacts.write_json(folder.finished, {"best": str(folder.best.name)})
+                artifacts.write_json(folder.finished, {"step": trainer.step})
             return is_over
     finally:
         ranks.close()
+
+
+def _remove_leftovers(folder: TrainingFolder) -> None:
+    """Delete what a start that failed on its inputs may have made, perhaps of other inputs."""
+    for path in (folder.tokens, folder.bm25_negatives):
+        if path.is_dir():
+            shutil.rmtree(path)
 
 
 def _require_refresh_device(settings: TrainSettings, ranks: "Ranks") -> None:

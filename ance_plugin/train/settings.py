@@ -107,7 +107,7 @@ class Optimization:
         schedule: ``linear`` or ``cosine`` down to 0, or ``constant``.
         save_steps: Steps between two states for --resume; None saves one at each refresh.
         weight_decay: Of matrices; biases and layer norms have none.
-        max_grad_norm: Gradients are scaled down to this norm; None leaves them.
+        max_grad_norm: Gradients are scaled down to this norm; 0 leaves them.
         precision: ``bf16`` or ``fp32``; None is bf16 where the device computes in it.
         grad_cache: Encode each batch twice, so that its size is not bound by memory.
         chunk_tokens: Tokens that go through the encoder at once, padding included; texts of one
@@ -128,7 +128,7 @@ class Optimization:
     lr_warmup_steps: int = 50
     schedule: Schedule = "linear"
     weight_decay: float = 0.01
-    max_grad_norm: float | None = 1.0
+    max_grad_norm: float = 1.0
     precision: str | None = None
     grad_cache: bool = False
     chunk_tokens: int | None = None
@@ -146,10 +146,10 @@ class Optimization:
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("negatives_per_topic", "lr_warmup_steps", "seed"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
-        for name in ("weight_decay", "in_batch_weight"):
+        for name in ("weight_decay", "in_batch_weight", "max_grad_norm"):
             value = getattr(self, name)
             _require(0 <= value < math.inf, name, value, "at least 0, and finite")
-        for name in ("learning_rate", "temperature", "max_grad_norm", "save_steps", "chunk_tokens"):
+        for name in ("learning_rate", "temperature", "save_steps", "chunk_tokens"):
             value = getattr(self, name)
             _require(value is None or 0 < value < math.inf, name, value, "above 0, and finite")
         if self.loss != "softmax" and self.negatives_per_topic == 0:

@@ -84,6 +84,11 @@ class Trainer:
         self._pool: NegativePool = EmptyPool()
         self._progress = Progress()
 
+    @property
+    def step(self) -> int:
+        """The next step; after the end, how many there were."""
+        return self._progress.step
+
     def run(self) -> bool:
         """Train from where the folder's newest state is, or from the start.
 
@@ -163,7 +168,7 @@ class Trainer:
         parameters = list(self._model.parameters())
         self._ranks.sum_gradients(parameters)
         norms = self._norms.measure()
-        if optimization.max_grad_norm is not None:
+        if optimization.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(parameters, optimization.max_grad_norm)
         rate = learning_rate(
             step,

@@ -106,7 +106,7 @@ def undisturbed(world, tmp_path_factory):
 
 @pytest.mark.parametrize(
     "num_kills",
-    [pytest.param(4, marks=pytest.mark.slow), pytest.param(25, marks=pytest.mark.long)],
+    [pytest.param(3, marks=pytest.mark.slow), pytest.param(25, marks=pytest.mark.long)],
 )
 def test_killed_sync_training_ends_bit_for_bit_alike(world, undisturbed, tmp_path, num_kills):
     """However often it was killed, the last weights are those of the run that was not."""
@@ -161,7 +161,9 @@ def test_a_dead_refresher_is_replaced(world, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
+)
 def test_asked_to_stop_training_saves_its_state(world, undisturbed, tmp_path, number):
     """SIGTERM and Ctrl-C end training between two steps; resumed, it ends bit for bit alike."""
     output = tmp_path / "run"

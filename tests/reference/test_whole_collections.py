@@ -28,7 +28,9 @@ COLLECTIONS = {  # id: topics, fields, documents, topics
 pytestmark = [pytest.mark.java, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module", params=COLLECTIONS)
+@pytest.fixture(
+    scope="module", params=["beir/scifact", pytest.param("vaswani", marks=pytest.mark.long)]
+)
 def runs(request, tmp_path_factory, random_ance, run_stock):
     """Four runs of a collection: each toolkit's search of each toolkit's index."""
     folder = tmp_path_factory.mktemp("whole")

@@ -41,7 +41,7 @@ WRONG_OPTIMIZATION = {
     "learning_rate must be above 0, and finite, found inf": {"learning_rate": math.inf},
     "learning_rate must be above 0, and finite, found nan": {"learning_rate": math.nan},
     "temperature must be above 0, and finite, found -1": {"temperature": -1},
-    "max_grad_norm must be above 0, and finite, found 0": {"max_grad_norm": 0},
+    "max_grad_norm must be at least 0, and finite, found -1": {"max_grad_norm": -1},
     "save_steps must be above 0, and finite, found 0": {"save_steps": 0},
     "chunk_tokens must be above 0, and finite, found 0": {"chunk_tokens": 0},
     "loss kl needs negatives_per_topic of at least 1, found 0": {
@@ -153,7 +153,7 @@ def test_settings_come_back_from_json():
     settings = make(
         data=Data("C", "T", "Q", "DT", "DQ", triples="F", teacher="M"),
         start=Start("E", overrides={"max_document_tokens": 9}, head_dimension=8, maxp="chunks"),
-        optimization=Optimization(loss="kl", max_grad_norm=None),
+        optimization=Optimization(loss="kl", max_grad_norm=0.0),
         negatives=MiningSettings(mix={"ann": 0.5, "bm25": 0.5}, margin=0.1),
         refresh=Refresh(mode="async", max_staleness=1000),
     )
