@@ -225,11 +225,14 @@ def kill_while_encoding(process, folder, *, num_blocks, delay_s):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("num_kills", "num_documents"), [(20, 3000)])
+@pytest.mark.parametrize(
+    ("num_kills", "num_documents"),
+    [(6, 3000), pytest.param(20, 3000, marks=pytest.mark.long)],
+)
 def test_encoding_killed_at_random_ends_as_if_undisturbed(
     tmp_path, tiny_checkpoint, num_kills, num_documents
 ):
-    """20 SIGKILLs while blocks are written: the same bytes in every file, metadata included."""
+    """SIGKILLs while blocks are written: the same bytes in every file, metadata included."""
     rng = random.Random(7)
     calm, disturbed = tmp_path / "calm", tmp_path / "disturbed"
     for folder in (calm, disturbed):

@@ -123,7 +123,7 @@ def test_killed_sync_training_ends_bit_for_bit_alike(world, undisturbed, tmp_pat
 
 @pytest.mark.parametrize(
     "num_kills",
-    [pytest.param(3, marks=pytest.mark.slow), pytest.param(25, marks=pytest.mark.long)],
+    [pytest.param(3, marks=pytest.mark.long), pytest.param(25, marks=pytest.mark.long)],
 )
 def test_killed_async_training_goes_on(world, tmp_path, num_kills):
     """Trainer, refresher or both killed: artifacts verify, nobody is left, resuming ends well."""
