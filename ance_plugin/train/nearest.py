@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ance_plugin import artifacts
 from ance_plugin.encode.maxp import DELIMITER, NUM_CHUNKS
+from ance_plugin.errors import ArtifactError
 from ance_plugin.formats.vectors import GrowingVectors, Vectors
 from ance_plugin.index.exact import search_exactly
 from ance_plugin.progress import count
@@ -61,7 +62,12 @@ def encode_corpus(
     """
     if output.exists():
         return True
-    vectors = GrowingVectors(output, {**settings, "dimension": encoder.dimension})
+    try:
+        vectors = GrowingVectors(output, {**settings, "dimension": encoder.dimension})
+    except ArtifactError:
+        if output.exists():  # another rank has finished it since
+            return True
+        raise
     num_blocks = -(-corpus.num_documents // BLOCK_SIZE)
     with (
         vectors.claim(*shard),

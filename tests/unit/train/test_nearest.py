@@ -95,6 +95,21 @@ def test_shards_make_what_one_process_makes(encode):
     assert content(folder) == content(encode("alone"))
 
 
+def test_another_rank_may_finish_first(encode, monkeypatch):
+    """Vectors that another process published between a look and the start are taken as they are."""
+    start = nearest.GrowingVectors
+
+    def start_late(*args, **kwargs):
+        monkeypatch.setattr(nearest, "GrowingVectors", start)
+        encode()
+        return start(*args, **kwargs)
+
+    monkeypatch.setattr(nearest, "GrowingVectors", start_late)
+    folder = encode(shard=(1, 2))
+
+    assert [len(docids) for docids, _ in Vectors(folder).iter_blocks()] == [5, 5, 5, 5, 3]
+
+
 def test_finished_vectors_are_not_touched(encode):
     """What is there is the answer."""
     encode()
