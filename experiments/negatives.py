@@ -33,7 +33,8 @@ from ance_plugin.train.folder import TrainingFolder
 from ance_plugin.train.log import read_log
 from ance_plugin.train.nearest import EncodedCorpus, encode_corpus, remove_vectors
 from ance_plugin.train.negatives.settings import MiningSettings
-from ance_plugin.train.run import plan_new, plan_resumed, train
+from ance_plugin.train.plan import plan_new, plan_resumed
+from ance_plugin.train.run import train
 from ance_plugin.train.settings import Data, Optimization, Refresh, Start, TrainSettings
 
 logger = logging.getLogger("ance_plugin.experiments")

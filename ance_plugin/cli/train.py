@@ -1,6 +1,7 @@
 """The commands of ``python -m ance_plugin.train``: warmup, ance, refresh, plot."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from ance_plugin.cli.run import EXIT_INTERRUPTED, UsageError
 from ance_plugin.cli.train_flags import add_settings, read_settings
 
 if TYPE_CHECKING:
-    from ance_plugin.train.run import Plan
+    from ance_plugin.train.plan import Plan
     from ance_plugin.train.settings import TrainSettings
 
 _REQUIRED = ("collection", "topics", "qrels", "init")
@@ -122,7 +123,7 @@ def _add_plot(parser: argparse.ArgumentParser) -> None:
 
 
 def _start_warmup(args: argparse.Namespace) -> int:
-    return _start(args, {"negatives": {"mix": {"bm25": 1.0}}, "refresh": {"mode": "sync"}})
+    return _start(args, {"negatives": {"mix": {"bm25": 1.0}}})
 
 
 def _start_ance(args: argparse.Namespace) -> int:
@@ -137,15 +138,17 @@ def _start(args: argparse.Namespace, preset: dict[str, dict[str, Any]]) -> int:
 
 
 def _plan(args: argparse.Namespace, preset: dict[str, dict[str, Any]]) -> "Plan":
-    from ance_plugin.train.run import plan_new, plan_resumed
+    from ance_plugin.train.folder import TrainingFolder
+    from ance_plugin.train.plan import plan_new, plan_resumed
 
-    if not args.resume:
+    has_all = all(getattr(args, name) is not None for name in _REQUIRED)
+    if not args.resume or (has_all and not TrainingFolder(args.output).settings.exists()):
         missing = [f"--{name}" for name in _REQUIRED if getattr(args, name) is None]
         if missing:
             raise UsageError(f"the following arguments are required: {', '.join(missing)}")
         return plan_new(args.output, _read_settings(args, preset))
     plan = plan_resumed(args.output)
-    if all(getattr(args, name) is not None for name in _REQUIRED):
+    if has_all:
         _require_same(_read_settings(args, preset), plan.settings)
     else:
         _require_given(args, plan.settings)
@@ -184,11 +187,17 @@ def _read_data(args: argparse.Namespace) -> dict[str, Any]:
     names = ("collection", "topics", "qrels", "dev_topics", "dev_qrels", "tokens", "teacher")
     given = {name: getattr(args, name) for name in (*names, "sparse_index", "triples")}
     given["bm25_negatives"] = args.negatives
-    return {name: value for name, value in given.items() if value is not None}
+    return {name: _name_fully(value) for name, value in given.items() if value is not None}
+
+
+def _name_fully(name: str) -> str:
+    """Make a local path absolute: a run may go on from another working directory."""
+    return os.path.abspath(name) if os.path.exists(name) else name  # noqa: PTH100, PTH110 - links stay
 
 
 def _read_start(args: argparse.Namespace) -> dict[str, Any]:
-    given = {"init": args.init, "head_dimension": args.head_dimension, "maxp": args.maxp}
+    init = None if args.init is None else _name_fully(args.init)
+    given = {"init": init, "head_dimension": args.head_dimension, "maxp": args.maxp}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -203,6 +212,8 @@ def _read_settings(args: argparse.Namespace, preset: dict[str, dict[str, Any]]) 
         group: {**preset.get(group, {}), **recipe.get(group, {}), **given.get(group, {})}
         for group in ("optimization", "negatives", "refresh")
     }
+    if not hasattr(args, "refresh_mode"):
+        groups["refresh"]["mode"] = "sync"  # a recipe is for both commands; a warm-up has one way
     start = recipe.get("start", {})
     overrides = {**start.get("overrides", {}), **_read_overrides(args)}
     return TrainSettings(

@@ -46,6 +46,10 @@ class NegativePool(Protocol):
         """Give the rows of a topic's negatives, in the order in which they are to be used."""
         ...
 
+    def has_rows(self, qid: str) -> bool:
+        """Say whether a topic has negatives."""
+        ...
+
     def teacher_scores(self, qid: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Give the cross-encoder's scores of some of a topic's documents."""
         ...
@@ -56,7 +60,8 @@ class BatchSampler:
 
     Topics come in epochs, each in an order of its own. At its visit number v a topic shows its
     positive number v and its negatives from v times x, each list taken again from its start at its
-    end.
+    end. A topic without negatives, where there should be some, gives its visit to the next in the
+    epoch's order that has some.
 
     Args:
         corpus: The documents.
@@ -101,12 +106,12 @@ class BatchSampler:
         Returns:
             The batch; the same for the same seed, number and pool.
         """
-        visits = self._visits(number)
+        visits = self._visits(number, pool)
         positives = [
             int(self._topics.positives[topic][visit % len(self._topics.positives[topic])])
             for topic, visit in visits
         ]
-        negatives = [self._negatives(number, topic, visit, pool) for topic, visit in visits]
+        negatives = [self._negatives(topic, visit, pool) for topic, visit in visits]
         columns: dict[int, int] = {}
         for row in (*positives, *(int(row) for rows in negatives for row in rows)):
             columns.setdefault(row, len(columns))
@@ -121,7 +126,7 @@ class BatchSampler:
             teacher=self._teach(visits, positives, negatives, pool),
         )
 
-    def _visits(self, number: int) -> list[tuple[int, int]]:
+    def _visits(self, number: int, pool: NegativePool) -> list[tuple[int, int]]:
         """List the topics of a batch, each with the number of its visits before."""
         first = number * self._batch_size
         visits = []
@@ -130,25 +135,26 @@ class BatchSampler:
             if self._order[0] != epoch:
                 generator = np.random.default_rng([self._seed, epoch])
                 self._order = (epoch, generator.permutation(len(self._topics)))
-            visits.append((int(self._order[1][position]), epoch))
+            visits.append((self._find_topic(position, pool), epoch))
         return visits
 
-    def _negatives(
-        self, number: int, topic: int, visit: int, pool: NegativePool
-    ) -> NDArray[np.int64]:
+    def _find_topic(self, position: int, pool: NegativePool) -> int:
+        """Give the topic at a position of the epoch, or the next one that can be trained."""
+        order = self._order[1]
+        if self._num_negatives == 0:
+            return int(order[position])
+        for offset in range(len(order)):
+            topic = int(order[(position + offset) % len(order)])
+            if pool.has_rows(self._topics.topics[topic].qid):
+                return topic
+        raise ValueError("no topic has negatives")
+
+    def _negatives(self, topic: int, visit: int, pool: NegativePool) -> NDArray[np.int64]:
         count = self._num_negatives
         if count == 0:
             return np.empty(0, dtype=np.int64)
         rows = pool.rows(self._topics.topics[topic].qid)
-        if len(rows):
-            return rows[(visit * count + np.arange(count)) % len(rows)]
-        generator = np.random.default_rng([self._seed, number, topic])
-        others = np.setdiff1d(np.arange(self._corpus.num_documents), self._excluded(topic))
-        return generator.choice(others, size=count, replace=len(others) < count)
-
-    def _excluded(self, topic: int) -> NDArray[np.int64]:
-        hashes = self._corpus.hashes
-        return np.flatnonzero(np.isin(hashes, hashes[self._topics.positives[topic]]))
+        return rows[(visit * count + np.arange(count)) % len(rows)]
 
     def _bias(
         self,

@@ -1,6 +1,9 @@
 """What a training run and its refreshes read, loaded and checked before any long work starts."""
 
+import hashlib
+import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,6 +94,29 @@ class Inputs:
         if dev is not None:
             _require_shared_documents(data, dev, corpus)
         return cls(corpus, TrainingTopics.load(topics, qrels, corpus, encoder), qrels, dev)
+
+
+def hash_inputs(inputs: Inputs) -> dict[str, str | None]:
+    """Hash topics, judgments and BM25 candidates: what a resumed run must find as it was.
+
+    The collection has a hash of its own, in the tokenized one.
+    """
+    topics = _list(inputs.topics.topics)
+    dev = inputs.dev
+    return {
+        "topics": _hash([topics, inputs.qrels]),
+        "dev": None if dev is None else _hash([_list(dev.topics), dev.qrels]),
+        "bm25": None if inputs.bm25 is None else _hash(inputs.bm25.metadata.get("files")),
+    }
+
+
+def _list(topics: Sequence[Topic]) -> list[list[str]]:
+    return [[topic.qid, topic.text] for topic in topics]
+
+
+def _hash(content: object) -> str:
+    text = json.dumps(content, sort_keys=True).encode()
+    return hashlib.sha256(text).hexdigest()
 
 
 def check_data(data: Data) -> None:

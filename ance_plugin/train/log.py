@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -37,7 +38,8 @@ class TrainingLog:
 
     def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Write an event, whose numbers also go to TensorBoard."""
-        self._file.write(json.dumps({"event": kind, "step": step, **values}) + "\n")
+        event = {"event": kind, "step": step, **_without_nan(values)}
+        self._file.write(json.dumps(event, allow_nan=False) + "\n")
         self._file.flush()
         if self._board is not None:
             for name, value in _flatten(kind, values):
@@ -90,6 +92,18 @@ def _open_board(folder: TrainingFolder, first_step: int) -> Any:  # noqa: ANN401
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(folder.path / "tensorboard"), purge_step=first_step)
+
+
+def _without_nan(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Put null where there is no number: JSON has no NaN."""
+    return {
+        name: _without_nan(value) if isinstance(value, Mapping) else _none_for_nan(value)
+        for name, value in values.items()
+    }
+
+
+def _none_for_nan(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _flatten(prefix: str, values: Mapping[str, Any]) -> list[tuple[str, float]]:

@@ -87,6 +87,11 @@ class Refresher:
         return self._settings.optimization.num_steps
 
     @property
+    def has_dev(self) -> bool:
+        """Whether there are dev topics to measure."""
+        return self._inputs.dev is not None
+
+    @property
     def needs_vectors(self) -> bool:
         """Whether the collection must be encoded: for ANN negatives, or to measure dev topics."""
         return self._settings.has_ann or self._inputs.dev is not None

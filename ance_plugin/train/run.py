@@ -6,17 +6,19 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ance_plugin import artifacts
+from ance_plugin.artifacts import read_json
 from ance_plugin.encode.device import choose_device, choose_precision
-from ance_plugin.errors import ArtifactError, MismatchError
 from ance_plugin.train.candidates import with_candidates
 from ance_plugin.train.folder import TrainingFolder
-from ance_plugin.train.inputs import Inputs, check_data
+from ance_plugin.train.inputs import Inputs
+from ance_plugin.train.nearest import remove_vectors
 from ance_plugin.train.negatives.mining import Miner
+from ance_plugin.train.negatives.table import KIND as NEGATIVES
+from ance_plugin.train.plan import Plan, read_settings, require_inputs, write_settings
 from ance_plugin.train.refresh import Refresher
 from ance_plugin.train.schedules import Beside, InProcess, Schedule
 from ance_plugin.train.settings import TrainSettings
@@ -25,73 +27,12 @@ from ance_plugin.train.start import load_start
 from ance_plugin.train.supervisor import Supervisor
 from ance_plugin.train.teacher import load_teacher
 from ance_plugin.train.watch import leave_with_parent, watch
-from ance_plugin.version import describe_versions
 
 if TYPE_CHECKING:
     from ance_plugin.encode.checkpoint import Checkpoint
     from ance_plugin.train.ranks import Ranks
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to do with an output folder.
-
-    Attributes:
-        folder: The output.
-        settings: Of the run.
-        is_resumed: Whether the folder holds a run that is to go on.
-    """
-
-    folder: TrainingFolder
-    settings: TrainSettings
-    is_resumed: bool
-
-
-def plan_new(output: Path, settings: TrainSettings) -> Plan:
-    """Plan a new run, after looking at everything that is cheap to look at.
-
-    Raises:
-        ArtifactError: A run was started in ``output`` already.
-        FileNotFoundError: Something that the settings name is not there.
-        FormatError: Topics or judgments are malformed.
-    """
-    folder = TrainingFolder(output)
-    if folder.settings.exists():
-        raise ArtifactError(
-            f"{output}: holds a training run already; give --resume to go on with it, or name "
-            "another --output"
-        )
-    if output.exists() and not output.is_dir():
-        raise ArtifactError(f"{output}: is a file; name another --output")
-    check_data(settings.data)
-    return Plan(folder, settings, is_resumed=False)
-
-
-def plan_resumed(output: Path) -> Plan:
-    """Plan to go on with a run, as its own settings say.
-
-    Raises:
-        FileNotFoundError: No run was started in ``output``.
-        ArtifactError: Its settings are damaged.
-    """
-    folder = TrainingFolder(output)
-    return Plan(folder, read_settings(folder), is_resumed=True)
-
-
-def read_settings(folder: TrainingFolder) -> TrainSettings:
-    """Read the settings of a run that was started.
-
-    Raises:
-        FileNotFoundError: No run was started there.
-        ArtifactError: They are damaged.
-    """
-    content = folder.require_settings()
-    try:
-        return TrainSettings.from_json(content["settings"])
-    except (KeyError, TypeError, ValueError) as err:
-        raise ArtifactError(f"{folder.settings}: is damaged ({err})") from err
 
 
 def train(plan: Plan, *, device: str | None = None) -> bool:
@@ -119,27 +60,37 @@ def train(plan: Plan, *, device: str | None = None) -> bool:
         with _claim(folder, ranks), StopSignals() as signals:
             with signals.interrupting():
                 if ranks.is_main and not plan.is_resumed:
-                    _remove_leftovers(folder)
+                    _remove_leftovers(folder, settings)
                 inputs = _load_inputs(folder, settings, checkpoint, ranks)
-                if ranks.is_main:
-                    _write_settings(folder, settings)
+                if plan.is_resumed:
+                    require_inputs(folder, inputs)
                 schedule = _new_schedule(folder, settings, inputs, ranks)
             trainer = Trainer(
                 folder, settings, inputs, checkpoint, ranks, schedule, signals=signals
             )
+            if ranks.is_main:
+                write_settings(folder, settings, inputs)
+            ranks.barrier()  # nobody begins before everybody has loaded
             is_over = trainer.run()
             if is_over and ranks.is_main:
+                for step in folder.steps_of_vectors():  # a refresher that was stopped left them
+                    remove_vectors(folder.vectors(step))
                 artifacts.write_json(folder.finished, {"step": trainer.step})
             return is_over
     finally:
         ranks.close()
 
 
-def _remove_leftovers(folder: TrainingFolder) -> None:
-    """Delete what a start that failed on its inputs may have made, perhaps of other inputs."""
-    for path in (folder.tokens, folder.bm25_negatives):
-        if path.is_dir():
-            shutil.rmtree(path)
+def _remove_leftovers(folder: TrainingFolder, settings: TrainSettings) -> None:
+    """Delete the candidates that a start which then failed mined, perhaps for other topics.
+
+    Tokens stay: what they were made of is compared when they are opened.
+    """
+    path, named = folder.bm25_negatives, settings.data.bm25_negatives
+    is_named = named is not None and Path(named).resolve() == path.resolve()
+    metadata = path / artifacts.METADATA
+    if not is_named and metadata.is_file() and read_json(metadata).get("kind") == NEGATIVES:
+        shutil.rmtree(path)
 
 
 def _require_refresh_device(settings: TrainSettings, ranks: "Ranks") -> None:
@@ -180,6 +131,7 @@ def refresh_beside(
     checkpoint = load_start(settings.start, seed=settings.optimization.seed)
     inputs = Inputs.load(settings, folder, Encoder(checkpoint, device="cpu", precision="fp32"))
     inputs = with_candidates(settings, folder, inputs)
+    require_inputs(folder, inputs)
     refresher = _new_refresher(folder, settings, inputs, device)
     return watch(folder, refresher, num_refreshes=num_refreshes)
 
@@ -193,20 +145,6 @@ def _claim(folder: TrainingFolder, ranks: "Ranks") -> Iterator[None]:
         return
     with artifacts.claim(folder.path / "training"):
         yield
-
-
-def _write_settings(folder: TrainingFolder, settings: TrainSettings) -> None:
-    folder.finished.unlink(missing_ok=True)
-    if folder.settings.exists():
-        if read_settings(folder) != settings:
-            raise MismatchError(f"{folder.settings}: was written meanwhile by another run")
-        return
-    content = {
-        "format_version": artifacts.FORMAT_VERSION,
-        "settings": settings.to_json(),
-        "versions": describe_versions("torch", "transformers"),
-    }
-    artifacts.write_json(folder.settings, content)
 
 
 def _load_inputs(

@@ -80,6 +80,8 @@ class InProcess:
         if not is_due or progress.refresh == progress.step:
             return News()
         mines = not is_last and (self._settings.mode != "static" or progress.refresh is None)
+        if not mines and not self._refresher.has_dev:
+            return News()  # nobody would read what is found
         task = make_task(self._folder, progress, mines=mines)
         started = time.monotonic()
         self.refresh(task)
@@ -142,7 +144,9 @@ class Beside:
             return news
         if progress.step == self._num_steps:
             self.stop()
-            return self._within.look(progress)
+            found = self._ranks.broadcast(self._find_new() if self._ranks.is_main else None)
+            news = self._within.look(progress)
+            return replace(news, refreshes=(*found, *news.refreshes))
         found = self._look_once(progress) if self._ranks.is_main else None
         steps, waited = self._ranks.broadcast(found)
         return News(tuple(steps), waited_seconds=waited)

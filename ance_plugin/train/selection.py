@@ -99,7 +99,8 @@ class Selection:
             in_use = min(in_use, state.refresh)
         for kind, path in self._paths():
             for step in self._folder.steps(kind)[: -self._settings.keep_checkpoints]:
-                if step < in_use and step != self.best:
+                is_free = step < in_use or (self._settings.mode != "async" and step != in_use)
+                if is_free and step != self.best:
                     shutil.rmtree(path(step), ignore_errors=True)
 
     def _paths(self) -> Iterator[tuple[str, Callable[[int], Path]]]:

@@ -15,6 +15,8 @@ from ance_plugin.train.negatives.settings import MiningSettings
 REFRESH_MODES = ("sync", "async", "static")
 type Schedule = Literal["linear", "cosine", "constant"]
 
+_PART_TOLERANCE = 0.05  # 0.33 is a third
+
 SCHEDULES = ("linear", "cosine", "constant")
 OPTIMIZERS = ("adamw", "lamb")
 LOSS_NAMES = ("softmax", "pairwise-nll", "margin-mse", "kl")
@@ -203,12 +205,19 @@ class Refresh:
         _require_choice("refresher", self.refresher, ("own", "external"))
         _require_choice("refresh_precision", self.precision, (None, "bf16", "fp32", "fp16"))
         check_measures([self.dev_measure])
-        _require(0 < self.refresh_share <= 1, "refresh_share", self.refresh_share, "in (0, 1]")
+        cutoff = int(self.dev_measure.partition("@")[2].partition("-")[0] or 0)
+        if cutoff > self.dev_depth:
+            raise ValueError(f"dev_measure {self.dev_measure} needs dev_depth {cutoff} or more")
+        share = self.refresh_share
+        is_part = 0 < share <= 1 and abs(1 / share - round(1 / share)) < _PART_TOLERANCE
+        _require(is_part, "refresh_share", share, "1, 1/2, 1/3 and so on")
         for name in ("refresh_steps", "dev_depth", "keep_checkpoints"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("max_staleness", "patience", "threads"):
             value = getattr(self, name)
             _require(value is None or value >= 1, name, value, "at least 1")
+        if self.max_staleness is not None and self.mode != "async":
+            raise ValueError("max_staleness is of async refreshes")
         if self.max_staleness is not None and self.max_staleness < self.refresh_steps:
             raise ValueError(
                 f"max_staleness {self.max_staleness} is below refresh_steps {self.refresh_steps}: "
@@ -228,6 +237,8 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         """Raise ValueError where settings of different groups do not go together."""
+        if self.refresh.patience is not None and self.data.dev_topics is None:
+            raise ValueError("patience needs dev topics, on which to see that nothing gets better")
         needs_teacher = self.optimization.loss in ("margin-mse", "kl")
         if needs_teacher and self.data.teacher is None:
             raise ValueError(f"loss {self.optimization.loss} needs --teacher, a cross-encoder")

@@ -47,7 +47,10 @@ def save_state(
     path = folder.state(progress.step)
     with artifacts.new_directory(path, overwrite=True) as staging:
         content = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-        torch.save(content, staging / _FILE)
+        try:
+            torch.save(content, staging / _FILE)
+        except RuntimeError as err:  # PyTorch's for a full disk
+            raise OSError(f"{path}: cannot be written; is the disk full? ({err})") from err
         artifacts.seal(staging, STATE, {"progress": asdict(progress)})
     for step in folder.steps(STATE):
         if step != progress.step:

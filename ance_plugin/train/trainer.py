@@ -1,8 +1,9 @@
 """The training loop: batches, steps, checkpoints, and negatives that change while it goes on."""
 
 import logging
+import math
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ance_plugin import artifacts
@@ -12,12 +13,12 @@ from ance_plugin.progress import count
 from ance_plugin.train.assembly import new_sampler, new_step
 from ance_plugin.train.batches import NegativePool
 from ance_plugin.train.diagnostics import GradientNorms
-from ance_plugin.train.folder import TrainingFolder
+from ance_plugin.train.folder import STATE, TrainingFolder
 from ance_plugin.train.inputs import Inputs
 from ance_plugin.train.log import TrainingLog
 from ance_plugin.train.negatives.table import TABLE, read_negatives
 from ance_plugin.train.optimizers import learning_rate, new_optimizer
-from ance_plugin.train.pool import EmptyPool, TablePool
+from ance_plugin.train.pool import EmptyPool, TablePool, check_pool
 from ance_plugin.train.ranks import Ranks
 from ance_plugin.train.schedules import News, Schedule, follow
 from ance_plugin.train.selection import Selection
@@ -138,6 +139,7 @@ class Trainer:
             )
         if not is_over:
             self._save_state()
+            logger.info("stopped at step %d; the same command with --resume goes on", self.step)
         return is_over
 
     def _look(self) -> News:
@@ -168,6 +170,13 @@ class Trainer:
         parameters = list(self._model.parameters())
         self._ranks.sum_gradients(parameters)
         norms = self._norms.measure()
+        averages = _average(results)
+        for name, value in (("loss", averages["loss"]), ("gradient's norm", norms["all"])):
+            if not math.isfinite(value):
+                raise ValueError(
+                    f"step {step}: the {name} is {value}; lower --learning-rate. The state of step "
+                    f"{max(self._folder.steps(STATE), default=0)} is from before it"
+                )
         if optimization.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(parameters, optimization.max_grad_norm)
         rate = learning_rate(
@@ -182,7 +191,7 @@ class Trainer:
         self._optimizer.step()
         self._optimizer.zero_grad()
         described = {"learning_rate": rate, "gradient_norm": norms, "staleness": self._staleness()}
-        return {**_average(results), **described, "seconds": time.monotonic() - started}
+        return {**averages, **described, "seconds": time.monotonic() - started}
 
     def _staleness(self) -> int:
         return self._progress.step - (self._progress.refresh or 0)
@@ -227,16 +236,25 @@ class Trainer:
                 self._selection.remove_old(in_use=self._progress.refresh)
 
     def _switch(self, refresh: int) -> None:
-        self._pool = TablePool(read_negatives(self._folder.refresh(refresh)), self._inputs.corpus)
+        self._pool = self._read_pool(refresh)
         self._progress = follow(self._progress, refresh)
         logger.debug("step %d: negatives of step %d", self._progress.step, refresh)
 
+    def _read_pool(self, refresh: int) -> TablePool:
+        """Read a refresh's negatives, and see that there is something to train on."""
+        pool = TablePool(read_negatives(self._folder.refresh(refresh)), self._inputs.corpus)
+        if self._settings.optimization.negatives_per_topic:
+            qids = [topic.qid for topic in self._inputs.topics.topics]
+            check_pool(pool, qids, step=refresh)
+        return pool
+
     def _restore(self) -> None:
-        """Go on from the newest state, if there is one."""
-        found = find_state(self._folder)
-        if found is None:
+        """Go on from the newest state, if there is one; the first rank says which."""
+        own = find_state(self._folder) if self._ranks.is_main else None
+        told = self._ranks.broadcast(None if own is None else asdict(own))
+        if told is None:
             return
-        self._progress = found
+        self._progress = found = Progress(**told)
         load_state(self._folder, found.step, self._model, self._optimizer)
         if not self._ranks.is_main:
             self._selection.restore(found.step)
@@ -245,8 +263,7 @@ class Trainer:
             self._selection.restore(found.step)
         self._ranks.barrier()
         if found.refresh is not None:
-            path = self._folder.refresh(found.refresh)
-            self._pool = TablePool(read_negatives(path), self._inputs.corpus)
+            self._pool = self._read_pool(found.refresh)
         logger.info("going on at step %d", found.step)
 
     def _write(self, log: TrainingLog | None, values: dict[str, Any]) -> None:

@@ -5,7 +5,8 @@ import pytest
 from ance_plugin.train.folder import CHECKPOINT, TrainingFolder
 from ance_plugin.train.log import read_log
 from ance_plugin.train.negatives.settings import MiningSettings
-from ance_plugin.train.run import plan_new, train
+from ance_plugin.train.plan import plan_new
+from ance_plugin.train.run import train
 from ance_plugin.train.settings import Data, Optimization, Refresh, Start, TrainSettings
 from tests.synthetic import make_world
 
