@@ -128,6 +128,8 @@ def start_rerank(args: argparse.Namespace, words: Sequence[str]) -> None:
     from ance_plugin.rerank.sources import find_documents, find_queries, hash_texts
 
     require_writable(args.output)
+    if args.output.resolve() == args.run.resolve():
+        raise UsageError("--output is the run that is read; name another file")
     run = read_run(args.run)
     if not run:
         raise FormatError(f"{args.run}: the run has no hits")

@@ -1,7 +1,7 @@
 """The refresher as a process of its own: refresh with the newest checkpoint, again and again.
 
-It needs nothing but the training run's folder, so it may run on another device or another host. It
-skips checkpoints that newer ones have overtaken.
+It needs the training run's folder and what its settings name, so it may run on another device, or
+on another host that has both. It skips checkpoints that newer ones have overtaken.
 """
 
 import logging
