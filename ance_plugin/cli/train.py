@@ -187,7 +187,10 @@ def _read_data(args: argparse.Namespace) -> dict[str, Any]:
     names = ("collection", "topics", "qrels", "dev_topics", "dev_qrels", "tokens", "teacher")
     given = {name: getattr(args, name) for name in (*names, "sparse_index", "triples")}
     given["bm25_negatives"] = args.negatives
-    return {name: _name_fully(value) for name, value in given.items() if value is not None}
+    found = {name: _name_fully(value) for name, value in given.items() if value is not None}
+    if args.tokens is not None:
+        found["tokens"] = os.path.abspath(args.tokens)  # noqa: PTH100 - made by the run
+    return found
 
 
 def _name_fully(name: str) -> str:

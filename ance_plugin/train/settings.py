@@ -205,9 +205,6 @@ class Refresh:
         _require_choice("refresher", self.refresher, ("own", "external"))
         _require_choice("refresh_precision", self.precision, (None, "bf16", "fp32", "fp16"))
         check_measures([self.dev_measure])
-        cutoff = int(self.dev_measure.partition("@")[2].partition("-")[0] or 0)
-        if cutoff > self.dev_depth:
-            raise ValueError(f"dev_measure {self.dev_measure} needs dev_depth {cutoff} or more")
         share = self.refresh_share
         is_part = 0 < share <= 1 and abs(1 / share - round(1 / share)) < _PART_TOLERANCE
         _require(is_part, "refresh_share", share, "1, 1/2, 1/3 and so on")
@@ -216,6 +213,9 @@ class Refresh:
         for name in ("max_staleness", "patience", "threads"):
             value = getattr(self, name)
             _require(value is None or value >= 1, name, value, "at least 1")
+        cutoff = int(self.dev_measure.partition("@")[2].partition("-")[0] or 0)
+        if cutoff > self.dev_depth:
+            raise ValueError(f"dev_measure {self.dev_measure} needs dev_depth {cutoff} or more")
         if self.max_staleness is not None and self.mode != "async":
             raise ValueError("max_staleness is of async refreshes")
         if self.max_staleness is not None and self.max_staleness < self.refresh_steps:

@@ -19,6 +19,9 @@ class Pool:
     def rows(self, qid):
         return np.array(self._negatives.get(qid, []), dtype=np.int64)
 
+    def has_rows(self, qid):
+        return bool(self._negatives.get(qid))
+
     def teacher_scores(self, qid, rows):
         return np.array([10.0 * row for row in rows], dtype=np.float32)
 
@@ -75,7 +78,7 @@ def test_batch_larger_than_the_topics_shows_them_again(make_sampler):
     """A batch goes on in the next epoch where there are too few topics."""
     sampler = make_sampler({"q0": [0], "q1": [1]}, batch_size=5)
 
-    shown = topics_of(sampler.draw(0, Pool({})))
+    shown = topics_of(sampler.draw(0, Pool({"q0": [5], "q1": [6]})))
 
     assert sorted(shown[:2]) == sorted(shown[2:4]) == [0, 1]
 
@@ -138,28 +141,35 @@ def test_weight_0_leaves_out_the_documents_of_others(make_sampler):
     assert (batch.bias[np.isfinite(batch.bias)] == 0).all()
 
 
-def test_topic_without_negatives_gets_random_ones(make_sampler):
-    """They are neither its positives nor copies of them, and depend on seed and number alone."""
-    texts = {f"d{row}": f"text {row % 3}" for row in range(NUM_DOCUMENTS)}
-    sampler = make_sampler({"q0": [1, 2]}, texts=texts, batch_size=1, negatives_per_topic=3)
-    batches = [sampler.draw(number, Pool({})) for number in range(6)]
+def test_topic_without_negatives_gives_its_visit_to_the_next_one(make_sampler):
+    """In the order of its epoch, from whose end one goes on at its start.
 
-    shown = [[row_of(batch, column) for column in batch.negatives[0]] for batch in batches]
-    assert {row for rows in shown for row in rows} <= {0, 3, 6, 9}
-    assert all(len(set(rows)) == 3 for rows in shown)
-    assert len({tuple(rows) for rows in shown}) > 1
-    assert same(sampler.draw(2, Pool({})), batches[2])
+    With negatives of all the order is seen; without those of q1 and q3 each stands for the next.
+    """
+    order = topics_of(make_sampler(FIVE, batch_size=5).draw(0, OWN))
+    trained = {0, 2, 4}
+    pool = Pool({f"q{topic}": [topic + 5, topic + 6] for topic in trained})
+
+    batch = make_sampler(FIVE, batch_size=5).draw(0, pool)
+
+    twice = order + order
+    expected = [next(t for t in twice[place:] if t in trained) for place in range(5)]
+    assert topics_of(batch) == expected
+    for topic, columns in zip(expected, batch.negatives, strict=True):
+        assert {row_of(batch, column) for column in columns} <= {topic + 5, topic + 6}
 
 
-def test_random_negatives_repeat_where_there_are_too_few(make_sampler):
-    """A topic whose collection has one other document shows it as often as is asked."""
-    sampler = make_sampler(
-        {"q0": [0]}, texts={"a": "one", "b": "two"}, batch_size=1, negatives_per_topic=3
-    )
+def test_nothing_can_be_drawn_without_negatives(make_sampler):
+    """Where no topic has any there is nobody to give a visit to."""
+    with pytest.raises(ValueError, match="no topic has negatives"):
+        make_sampler(FIVE).draw(0, Pool({}))
 
-    batch = sampler.draw(0, Pool({}))
 
-    assert [row_of(batch, column) for column in batch.negatives[0]] == [1, 1, 1]
+def test_topics_without_negatives_are_shown_where_none_are_asked_for(make_sampler):
+    """With negatives_per_topic 0 each topic keeps its own visit."""
+    batch = make_sampler(FIVE, negatives_per_topic=0, batch_size=5).draw(0, Pool({}))
+
+    assert sorted(topics_of(batch)) == [0, 1, 2, 3, 4]
 
 
 def test_no_negatives_of_their_own(make_sampler):

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+import math
 import sys
 import types
 
@@ -37,6 +38,21 @@ def test_events_come_back(folder):
         {"event": "refresh", "step": 0, "dev": {"ndcg@10": 0.5}},
         {"event": "step", "step": 0, "loss": 1.5},
     ]
+
+
+def test_log_is_strict_json(folder):
+    """What is no number is null, at any depth: other readers than Python's stop at NaN."""
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    log = TrainingLog(folder, first_step=0, num_steps=1)
+    log.write("step", 0, {"margin": math.nan, "gradient_norm": {"all": math.inf, "head": 2.0}})
+    log.close()
+
+    (line,) = folder.log.read_text().splitlines()
+    found = json.loads(line, parse_constant=refuse)
+    assert (found["margin"], found["gradient_norm"]) == (None, {"all": None, "head": 2.0})
 
 
 def test_event_can_be_read_at_once(folder):

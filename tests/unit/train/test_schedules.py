@@ -22,8 +22,8 @@ class Refresher:
 
     needs_vectors = True
 
-    def __init__(self, folder):
-        self.folder, self.tasks = folder, []
+    def __init__(self, folder, *, has_dev=True):
+        self.folder, self.has_dev, self.tasks = folder, has_dev, []
 
     def run(self, task):
         self.tasks.append(task)
@@ -68,8 +68,8 @@ def ranks():
 def make(folder, ranks):
     """Return a function that makes a schedule, and the refresher within it."""
 
-    def make(supervisor=None, **settings):
-        refresher, refresh = Refresher(folder), Refresh(**settings)
+    def make(supervisor=None, *, has_dev=True, **settings):
+        refresher, refresh = Refresher(folder, has_dev=has_dev), Refresh(**settings)
         within = InProcess(refresher, folder, refresh, ranks, num_steps=NUM_STEPS)
         if refresh.mode != "async":
             return within, refresher
@@ -111,6 +111,13 @@ def test_static_mines_once(make, folder):
     assert run(schedule, mined={0}) == [(0, 0), (5, 5), (10, 10)]
     assert [task.mines for task in refresher.tasks] == [True, False, False]
     assert [task.previous for task in refresher.tasks] == [None, *[folder.refresh(0)] * 2]
+
+
+def test_without_dev_topics_nothing_is_made_that_nobody_reads(make):
+    """Neither after the last step, nor between steps of a static run."""
+    assert run(make(refresh_steps=4, has_dev=False)[0], mined={0, 4, 8}) == [(0, 0), (4, 4), (8, 8)]
+    static, _ = make(mode="static", refresh_steps=5, has_dev=False)
+    assert run(static, mined={0}) == [(0, 0)]
 
 
 class OtherRank:
@@ -191,6 +198,20 @@ def test_async_makes_the_first_and_the_last_itself(make, folder):
     assert supervisor.calls[0] == "start"
     assert supervisor.calls.count("start") == 1
     assert supervisor.calls[-1] == "stop"
+
+
+def test_last_look_tells_what_landed_meanwhile(make, folder):
+    """A refresh that came since the look before is counted, and dev topics are measured after."""
+    schedule, refresher = make(mode="async", refresh_steps=4, refresher="external")
+    schedule.look(Progress())
+    publish(folder, 4)
+    schedule.look(Progress(9, refresh=0, round=1))
+    publish(folder, 8)
+
+    news = schedule.look(Progress(NUM_STEPS, refresh=4, round=2))
+
+    assert news.refreshes == (8, NUM_STEPS)
+    assert [task.step for task in refresher.tasks] == [0, NUM_STEPS]
 
 
 def test_several_refreshes_come_at_once(make, folder):

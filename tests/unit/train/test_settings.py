@@ -59,8 +59,11 @@ WRONG_REFRESH = {
     "when_stale must be one of block, warn, found 'fail'": {"when_stale": "fail"},
     "refresher must be one of own, external, found 'none'": {"refresher": "none"},
     "refresh_precision must be one of bf16, fp32, fp16, found 'int8'": {"precision": "int8"},
-    "refresh_share must be in (0, 1], found 0": {"refresh_share": 0},
-    "refresh_share must be in (0, 1], found 1.5": {"refresh_share": 1.5},
+    "refresh_share must be 1, 1/2, 1/3 and so on, found 0": {"refresh_share": 0},
+    "refresh_share must be 1, 1/2, 1/3 and so on, found 1.5": {"refresh_share": 1.5},
+    "refresh_share must be 1, 1/2, 1/3 and so on, found 0.7": {"refresh_share": 0.7},
+    "refresh_share must be 1, 1/2, 1/3 and so on, found 0.4": {"refresh_share": 0.4},
+    "refresh_share must be 1, 1/2, 1/3 and so on, found nan": {"refresh_share": math.nan},
     "refresh_steps must be at least 1, found 0": {"refresh_steps": 0},
     "dev_depth must be at least 1, found 0": {"dev_depth": 0},
     "keep_checkpoints must be at least 1, found 0": {"keep_checkpoints": 0},
@@ -68,7 +71,13 @@ WRONG_REFRESH = {
     "patience must be at least 1, found 0": {"patience": 0},
     "threads must be at least 1, found 0": {"threads": 0},
     "max_staleness 10 is below refresh_steps 500: training would wait for ever": {
-        "max_staleness": 10
+        "mode": "async",
+        "max_staleness": 10,
+    },
+    "max_staleness is of async refreshes": {"max_staleness": 1000},
+    "dev_measure recall@1000 needs dev_depth 1000 or more": {
+        "dev_measure": "recall@1000",
+        "dev_depth": 10,
     },
     "measure 'nonsense' is unknown": {"dev_measure": "nonsense"},
 }
@@ -81,6 +90,9 @@ WRONG_TOGETHER = {
     },
     "a mix with bm25 needs BM25 negatives: --sparse-index, --triples or --negatives": {
         "negatives": MiningSettings(mix={"ann": 1.0, "bm25": 0.5})
+    },
+    "patience needs dev topics, on which to see that nothing gets better": {
+        "refresh": Refresh(patience=2)
     },
     "negatives_per_topic 5 is above num_negatives 4": {
         "optimization": Optimization(negatives_per_topic=5),
@@ -146,6 +158,20 @@ def test_shares_of_zero_need_no_source():
 
     assert settings.has_ann
     assert not make(negatives=MiningSettings(mix={"random": 1.0})).has_ann
+
+
+@pytest.mark.parametrize(
+    ("measure", "depth"), [("recall@10", 10), ("recall@1000", 1000), ("ndcg@10", 10), ("map@5", 9)]
+)
+def test_measure_within_the_hits_is_taken(measure, depth):
+    """The cutoff may be as deep as dev topics are searched."""
+    assert Refresh(dev_measure=measure, dev_depth=depth).dev_measure == measure
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.33, 0.25, 0.2, 0.1, 0.01])
+def test_share_of_a_whole_number_of_rounds(share):
+    """Of 1/n each topic comes once in n rounds; 0.33 is a third."""
+    assert Refresh(refresh_share=share).refresh_share == share
 
 
 def test_settings_come_back_from_json():

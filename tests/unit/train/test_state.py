@@ -86,6 +86,23 @@ def test_damaged_weights_are_refused(folder):
         load_state(folder, 10, model, optimizer)
 
 
+def test_state_that_cannot_be_written_names_its_path(folder, monkeypatch):
+    """PyTorch says RuntimeError of a full disk; the state before it stays, and nothing half."""
+    model, optimizer = make()
+    save_state(folder, Progress(10), model, optimizer)
+
+    def fail(content, path):
+        path.write_bytes(b"half")
+        raise RuntimeError("[enforce fail at inline_container.cc] . PytorchStreamWriter failed")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match=r"states/step-00000020: cannot be written; is the disk full"):
+        save_state(folder, Progress(20), model, optimizer)
+
+    assert folder.steps(STATE) == [10]
+    assert [path.name for path in (folder.path / "states").iterdir()] == ["step-00000010"]
+
+
 @pytest.mark.parametrize("change", [('"progress"', '"other"'), ('"round"', '"rounds"')])
 def test_state_that_does_not_say_how_far_is_damaged(folder, change):
     """Metadata of another shape is not guessed at."""
