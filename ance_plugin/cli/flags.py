@@ -82,6 +82,11 @@ def add_run_output(parser: argparse.ArgumentParser) -> None:
 def add_encoder(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
     """Add what says which encoder, where it computes, and which of its settings to replace."""
     add_checkpoint(parser, is_required=is_required)
+    add_computing(parser, batch_size=256, what="texts")
+
+
+def add_computing(parser: argparse.ArgumentParser, *, batch_size: int, what: str) -> None:
+    """Add where a model computes, how precisely, and how many ``what`` at once."""
     add = parser.add_argument
     add("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     add(
@@ -92,9 +97,9 @@ def add_encoder(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
     add(
         "--batch-size",
         type=positive_int,
-        default=256,
+        default=batch_size,
         metavar="N",
-        help="texts a batch at most; long texts go in smaller ones (default: %(default)s)",
+        help=f"{what} a batch at most; long {what} go in smaller ones (default: %(default)s)",
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ance_plugin.cli.flags import (
     add_collection,
+    add_computing,
     add_run_output,
     add_topics,
     new_parser,
@@ -74,19 +75,7 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
         help="tokens a query is cut to (default: half of --max-length, more where there is room)",
     )
     add("--template", metavar="TEXT", help='how a document is joined (default: "{title} {text}")')
-    add("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    add(
-        "--precision",
-        choices=["fp32", "bf16", "fp16"],
-        help="of the body (default: bf16 where the device has instructions for it, else fp32)",
-    )
-    add(
-        "--batch-size",
-        type=positive_int,
-        default=64,
-        metavar="N",
-        help="pairs a batch at most; long pairs go in smaller ones (default: %(default)s)",
-    )
+    add_computing(parser, batch_size=64, what="pairs")
 
 
 def _add_passage_flags(parser: argparse.ArgumentParser) -> None:

@@ -38,11 +38,13 @@ def load_start(start: Start, *, seed: int) -> "Checkpoint":
             "for queries and documents"
         )
     model = checkpoint.model
-    if start.head_dimension is None or model.dimension == start.head_dimension == _head(model):
+    if start.head_dimension is None:
         return checkpoint
     if model.head is not None:
+        if model.dimension == start.head_dimension:
+            return checkpoint
         raise ValueError(
-            f"{start.init} has a head of {_head(model)} dimensions already; leave out "
+            f"{start.init} has a head of {model.dimension} dimensions already; leave out "
             f"--head-dimension {start.head_dimension}"
         )
     head = AnceHead(int(model.body.config.hidden_size), start.head_dimension)
@@ -51,8 +53,3 @@ def load_start(start: Start, *, seed: int) -> "Checkpoint":
     torch.nn.init.zeros_(head.embeddingHead.bias)
     model.head = head
     return checkpoint
-
-
-def _head(model: object) -> int | None:
-    head = getattr(model, "head", None)
-    return None if head is None else int(head.embeddingHead.out_features)
