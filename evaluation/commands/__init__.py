@@ -1,0 +1,1 @@
+"""The commands of ``python -m evaluation``: flags, and what they start."""
