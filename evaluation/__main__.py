@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from ance_plugin.cli.flags import new_parser
 from ance_plugin.cli.run import run
-from evaluation.commands import compare
+from evaluation.cli import compare
 
 COMMANDS = (compare,)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the evaluation commands."""
+    """Run one of the evaluation.cli."""
     parser = new_parser("evaluation", "Judge runs.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:

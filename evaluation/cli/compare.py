@@ -1,6 +1,7 @@
 """``python -m evaluation compare``."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from ance_plugin.cli.flags import add_output, positive_int
@@ -52,4 +53,4 @@ def _compare(args: argparse.Namespace) -> None:
             args.qrels, args.runs, settings=settings, baseline=args.baseline
         )
         report.write_report(directory, comparison)
-    print(report.format_terminal(comparison), end="")
+    sys.stdout.write(report.format_terminal(comparison))
