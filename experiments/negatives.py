@@ -25,6 +25,7 @@ from ance_plugin.artifacts import write_json
 from ance_plugin.cli.run import configure_logging
 from ance_plugin.encode.encoder import Encoder
 from ance_plugin.formats.qrels import read_qrels
+from ance_plugin.formats.runs import write_run
 from ance_plugin.formats.topics import read_topics
 from ance_plugin.ranking import rank
 from ance_plugin.records import Qrels, Run
@@ -100,7 +101,7 @@ def run_arms(args: argparse.Namespace) -> None:
             folder = TrainingFolder(args.output / f"{arm}.{seed}")
             started = folder.settings.exists()
             train(plan_resumed(folder.path) if started else plan_new(folder.path, settings))
-            tested = test_best(folder, settings, described["test"])
+            tested = test_best(folder, settings, described["test"], result.with_suffix(".trec"))
             write_json(result, {"arm": arm, "seed": seed, **tested, **read_curves(folder)})
             for name in ("checkpoints", "states", "refreshes"):
                 shutil.rmtree(folder.path / name)
@@ -128,21 +129,22 @@ def make_settings(
 
 
 def test_best(
-    folder: TrainingFolder, settings: TrainSettings, test: dict[str, str]
+    folder: TrainingFolder, settings: TrainSettings, test: dict[str, str], output: Path
 ) -> dict[str, Any]:
-    """Search the test topics with the checkpoint that dev chose; give values per topic."""
+    """Search the test topics with the checkpoint that dev chose; write the run, give its values."""
     encoder = Encoder.load(str(folder.path))
     corpus = Corpus(Path(settings.data.tokens) if settings.data.tokens else folder.tokens)
     vectors = folder.path / "test.vectors"
     encode_corpus(corpus, encoder, vectors, {"encoder": encoder.identity})
     topics, qrels = read_topics(test["topics"]), read_qrels(test["qrels"])
-    judged: Qrels = {topic.qid: qrels[topic.qid] for topic in topics if topic.qid in qrels}
     queries = encoder.encode_queries([topic.text for topic in topics])
     near = EncodedCorpus(corpus, vectors, device=str(encoder.device)).search(queries, _DEPTH)
     remove_vectors(vectors)
     run: Run = {}
     for topic, scores, rows in zip(topics, near.scores, near.rows, strict=True):
         run[topic.qid] = rank([corpus.docids[row] for row in rows.tolist()], scores, _DEPTH)
+    write_run(output, run, tag=output.stem)
+    judged: Qrels = {qid: qrels[qid] for qid in run if qid in qrels}
     values = measures.per_topic(run, judged, MEASURES)
     means = {name: mean(of_topics.values()) for name, of_topics in values.items()}
     return {"means": means, "per_topic": values}
