@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from ance_plugin.artifacts import write_json
 from evaluation.compare import Comparison
 from evaluation.significance import Difference
+from evaluation.tables import align, format_p, pipe
 
 MARK = "†"
 TESTS = {"student": "paired t-test", "fisher": "Fisher's randomisation test"}
@@ -44,9 +45,9 @@ def write_report(directory: Path, comparison: Comparison) -> None:
 
 def format_terminal(comparison: Comparison) -> str:
     """Align the tables with spaces."""
-    parts = [_title(comparison), _align(_mean_rows(comparison))]
+    parts = [_title(comparison), align(_mean_rows(comparison))]
     if comparison.differences:
-        parts += [legend(comparison), _align(_difference_rows(comparison))]
+        parts += [legend(comparison), align(_difference_rows(comparison))]
     parts += [f"note: {note}" for note in comparison.notes]
     return "\n\n".join(parts) + "\n"
 
@@ -55,10 +56,10 @@ def format_markdown(comparison: Comparison) -> str:
     """Write pipe tables; the best mean of each measure is bold."""
     parts = [
         f"# {_title(comparison)}",
-        _pipe(_mean_rows(comparison, emphasise="**{}**".format)),
+        pipe(_mean_rows(comparison, emphasise="**{}**".format)),
     ]
     if comparison.differences:
-        parts += [legend(comparison), _pipe(_difference_rows(comparison))]
+        parts += [legend(comparison), pipe(_difference_rows(comparison))]
     if comparison.notes:
         parts.append("\n".join(f"- Note: {note}." for note in comparison.notes))
     return "\n\n".join(parts) + "\n"
@@ -181,31 +182,13 @@ def _difference_rows(comparison: Comparison) -> list[list[str]]:
                     system,
                     f"{found.mean:+.4f}{mark}",
                     f"[{found.ci_low:+.4f}, {found.ci_high:+.4f}]",
-                    _format_p(found.p_value),
-                    _format_p(found.p_corrected),
+                    format_p(found.p_value),
+                    format_p(found.p_corrected),
                     effect,
                     f"{found.wins}/{found.ties}/{found.losses}",
                 ]
             )
     return rows
-
-
-def _format_p(p_value: float) -> str:
-    return "<0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
-
-
-def _align(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-
-
-def _pipe(rows: Sequence[Sequence[str]]) -> str:
-    header, *body = ([cell.replace("|", "\\|") for cell in row] for row in rows)
-    lines = [header, ["---"] * len(header), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _escape_latex(text: str) -> str:
