@@ -8,6 +8,10 @@ nDCG is ``ndcg_cut``: the gain is the relevance itself, in every grade above zer
 ``-l2``. Recall and map divide by all relevant documents and precision by k, however few the hits.
 ``bpref`` is trec_eval's also where no document is judged not relevant; ranx alone divides by zero
 there. ranx's ``rbp`` is left out: it weighs by grades where its definition says 0 or 1.
+
+``judged@k`` and ``hole_rate@k`` are not ranx's: the shares of the first k hits that have a judgment
+and that have none, over as many hits as there are. They say how far the other values can be trusted
+where a system was not pooled. Both are zero for a topic without hits.
 """
 
 import logging
@@ -35,11 +39,12 @@ DEFAULT_MEASURES = ("ndcg@10", "recall@100", "mrr@10")
 
 _GRADED = ("dcg", "dcg_burges", "ndcg", "ndcg_burges")
 _BINARY = ("f1", "hit_rate", "hits", "map", "mrr", "precision", "recall")
+_JUDGMENT = ("hole_rate", "judged")
 _WITHOUT_CUTOFF = ("bpref", "r-precision")
 _KNOWN = (
-    f"{', '.join(sorted(_GRADED + _BINARY))} (each may have a cutoff, as in ndcg@10), "
+    f"{', '.join(sorted(_GRADED + _BINARY + _JUDGMENT))} (each may have a cutoff, as in ndcg@10), "
     f"{', '.join(_WITHOUT_CUTOFF)}; "
-    "all but the dcg family take a level (map-l2 counts grades from 2)"
+    "all but the dcg family, judged and hole_rate take a level (map-l2 counts grades from 2)"
 )
 _NAME = re.compile(r"([a-z_]+|f1|r-precision)(?:@([1-9]\d*))?(?:-l([1-9]\d*))?")
 _UNRETRIEVED = "\n"  # a docid no file can hold
@@ -66,6 +71,21 @@ def check_measures(names: Iterable[str]) -> None:
         raise ValueError(f"name at least one measure: {_KNOWN}")
 
 
+def is_lower_better(name: str) -> bool:
+    """Say whether a smaller value of a measure is the better one: of ``hole_rate`` alone."""
+    return _parse(name).base == "hole_rate"
+
+
+def find_cutoff(name: str) -> int | None:
+    """Return how many hits of a topic a measure looks at; None where it looks at all."""
+    return _parse(name).cutoff
+
+
+def find_level(name: str) -> int:
+    """Return the least relevance that a measure counts as relevant."""
+    return _parse(name).level
+
+
 def per_topic(run: Run, qrels: Qrels, measures: Sequence[str]) -> dict[str, dict[str, float]]:
     """Measure a run on every topic of the qrels.
 
@@ -83,8 +103,12 @@ def per_topic(run: Run, qrels: Qrels, measures: Sequence[str]) -> dict[str, dict
     check_measures(measures)
     values = {name: dict.fromkeys(qrels, 0.0) for name in measures}
     parsed = [_parse(name) for name in values]
-    for level in sorted({measure.level for measure in parsed}):
-        group = [measure for measure in parsed if measure.level == level]
+    for measure in parsed:
+        if measure.base in _JUDGMENT:
+            values[measure.name].update(_measure_judgment(run, qrels, measure))
+    ranked = [measure for measure in parsed if measure.base not in _JUDGMENT]
+    for level in sorted({measure.level for measure in ranked}):
+        group = [measure for measure in ranked if measure.level == level]
         for name, measured in _measure_level(run, qrels, group, level).items():
             values[name].update(measured)
     return values
@@ -137,7 +161,7 @@ _KERNELS = (
 def _parse(name: str) -> _Measure:
     match = _NAME.fullmatch(name)
     base, cutoff, level = match.groups() if match else ("", None, None)
-    if base not in _GRADED + _BINARY + _WITHOUT_CUTOFF:
+    if base not in _GRADED + _BINARY + _JUDGMENT + _WITHOUT_CUTOFF:
         raise ValueError(f"measure {name!r} is unknown; there are {_KNOWN}")
     if base in _WITHOUT_CUTOFF and cutoff:
         raise ValueError(f"measure {name!r} takes no cutoff; write {base!r}")
@@ -145,7 +169,22 @@ def _parse(name: str) -> _Measure:
         raise ValueError(
             f"measure {name!r} takes no relevance level, its gain is the grade; leave out -l{level}"
         )
+    if base in _JUDGMENT and level:
+        raise ValueError(
+            f"measure {name!r} takes no relevance level, every grade is a judgment; "
+            f"leave out -l{level}"
+        )
     return _Measure(name, base, int(cutoff) if cutoff else None, int(level or 1))
+
+
+def _measure_judgment(run: Run, qrels: Qrels, measure: _Measure) -> Iterator[tuple[str, float]]:
+    """Yield the share of judged or unjudged hits of each topic that has hits."""
+    for qid, judged in qrels.items():
+        top = order(run.get(qid, ()))[: measure.cutoff]
+        if top:
+            num_judged = sum(judged.get(hit.docid, -1) >= 0 for hit in top)
+            found = num_judged if measure.base == "judged" else len(top) - num_judged
+            yield qid, found / len(top)
 
 
 def _measure_level(
