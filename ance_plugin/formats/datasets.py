@@ -50,6 +50,19 @@ def read_topics(name: str) -> list[Topic]:
     return [Topic(query.query_id, query.default_text()) for query in dataset.queries_iter()]
 
 
+def iter_answers(name: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield qid, text and answers of a dataset's topics.
+
+    Raises:
+        FileNotFoundError: ``name`` is no dataset whose topics have answers.
+    """
+    dataset = None if _is_stdlib_docs(name) else _load(name, "topics", "queries")
+    if dataset is None or "answers" not in getattr(dataset.queries_cls(), "_fields", ()):
+        raise FileNotFoundError(f"{name}: its topics have no answers; give a file of answers")
+    for query in dataset.queries_iter():
+        yield query.query_id, query.default_text(), tuple(query.answers)
+
+
 def read_qrels(name: str) -> Qrels:
     """Read a dataset's judgments.
 

@@ -35,6 +35,29 @@ def read_topics(name: str) -> list[Topic]:
         FileNotFoundError: They are not in Pyserini's cache and could not be downloaded.
         JavaError: There is no usable Java.
     """
+    records = _read_records(name)
+    return [Topic(qid, str(record["title"]).strip()) for qid, record in records.items()]
+
+
+def read_answers(name: str) -> list[tuple[str, str, str | None]]:
+    """Read the answers that come with topics, as the literal of a list that the file holds.
+
+    Args:
+        name: One that ``is_topics_name``.
+
+    Returns:
+        qid, text and answers of each topic; None where it has no answers.
+
+    Raises:
+        FileNotFoundError: They are not in Pyserini's cache and could not be downloaded.
+        JavaError: There is no usable Java.
+    """
+    found = _read_records(name).items()
+    return [(qid, str(record["title"]).strip(), record.get("answers")) for qid, record in found]
+
+
+def _read_records(name: str) -> dict[str, dict[str, Any]]:
+    """Read what Anserini holds of each topic: qid -> field -> text."""
     topics = jvm.autoclass(f"{_PACKAGE}.Topics").valueOf(_read_names()[name])
     reader = jvm.autoclass(f"{_PACKAGE}.TopicReader")
     from jnius import JavaException
@@ -47,7 +70,7 @@ def read_topics(name: str) -> list[Topic]:
         raise _not_downloaded(name, topics.path, "its reader gave nothing")
     mapper = jvm.autoclass("com.fasterxml.jackson.databind.ObjectMapper")()
     records: dict[str, dict[str, Any]] = json.loads(mapper.writeValueAsString(found))
-    return [Topic(qid, str(record["title"]).strip()) for qid, record in records.items()]
+    return records
 
 
 def _not_downloaded(name: str, file: str, reason: object) -> FileNotFoundError:

@@ -1,13 +1,12 @@
 """Topics: TSV, JSONL, TREC and DPR question files, plain or gzipped, or a dataset id."""
 
-import ast
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from ance_plugin.errors import FormatError
 from ance_plugin.formats import datasets, prebuilt_topics
+from ance_plugin.formats.answers import parse_qa_line
 from ance_plugin.formats.lines import read_json_lines, read_lines, require_id
 from ance_plugin.records import Topic
 
@@ -54,7 +53,7 @@ def _read_file(path: Path) -> Iterator[Topic]:
     first = next((line for _, line in read_lines(path) if line.strip()), "")
     if first.lstrip().lower().startswith("<top>"):
         return _read_trec(path)
-    if _answers(first) is not None:
+    if parse_qa_line(first) is not None:
         return _read_dpr(path)
     return _read_tsv(path)
 
@@ -102,25 +101,11 @@ def _read_dpr(path: Path) -> Iterator[Topic]:
     for number, line in read_lines(path):
         if not line.strip():
             continue
-        if _answers(line) is None:
+        parsed = parse_qa_line(line)
+        if parsed is None:
             problem = "expected \"question<TAB>['answer', ...]\" as in the lines before"
             raise FormatError.at(path, number, problem)
-        yield Topic(str(number - 1), line.split("\t")[0].strip())
-
-
-def _answers(line: str) -> list[str] | None:
-    """Read the answer list of a DPR line; None where the line is not of that kind."""
-    columns = line.split("\t")
-    if len(columns) != 2 or not columns[1].strip().startswith("["):
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # a backslash in an answer
-            answers = ast.literal_eval(columns[1].strip())
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return None
-    is_list = isinstance(answers, list) and all(isinstance(answer, str) for answer in answers)
-    return answers if is_list else None
+        yield Topic(str(number - 1), parsed[0])
 
 
 def _refuse_duplicates(topics: list[Topic], name: str) -> None:
