@@ -1,12 +1,17 @@
-"""What a reader of a comparison must be told: gaps in runs and qrels, and tuning on the topics."""
+"""What a reader of a comparison must be told: gaps in runs and qrels, and tuning on the topics.
 
+A flag makes a system's values doubtful and stands beside its name; a note is for all to read.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ance_plugin.artifacts import read_json
+from ance_plugin import measures
+from ance_plugin.artifacts import read_json, sha256_file
 from ance_plugin.errors import ArtifactError
 from ance_plugin.formats.runs import manifest_path
-from ance_plugin.records import Qrels
+from ance_plugin.records import Qrels, Run
 
 
 def count_without_relevant(qrels: Qrels) -> int:
@@ -22,32 +27,118 @@ def about_qrels(qrels: Qrels) -> list[str]:
     return [f"{count} of {len(qrels)} topics have no relevant document; they count zero"]
 
 
-def about_topics(name: str, num_missing: int, num_unjudged: int) -> list[str]:
-    """Say how many topics of the qrels a run lacks, and how many of the run the qrels lack."""
-    notes = []
+def flag_run(name: str, path: Path, run: Run, qrels: Qrels) -> list[str]:
+    """Say what makes the values of a run doubtful: gaps, foreign docids, tuning on the topics."""
+    flags = []
+    num_missing = sum(not run.get(qid) for qid in qrels)
     if num_missing:
-        notes.append(f"{name} has no hits for {num_missing} topics; they count zero")
+        flags.append(f"{name} has no hits for {num_missing} topics; they count zero")
+    if not any(hit.docid in judged for qid, judged in qrels.items() for hit in run.get(qid, ())):
+        flags.append(f"no hit of {name} is judged{_show_docids(run, qrels)}")
+    return flags + _flag_tuning(name, path, qrels)
+
+
+def about_run(name: str, run: Run, qrels: Qrels, measured: Sequence[str]) -> list[str]:
+    """Say what a reader may overlook: topics left out, and measures that look below the hits."""
+    notes = []
+    num_unjudged = sum(qid not in qrels for qid in run)
     if num_unjudged:
         notes.append(f"{name} has {num_unjudged} topics without judgments; ignored")
+    num_hits = max((len(hits) for hits in run.values()), default=0)
+    deeper = [measure for measure in measured if (measures.find_cutoff(measure) or 0) > num_hits]
+    if deeper:
+        notes.append(
+            f"{name} has at most {num_hits} hits for a topic; {', '.join(deeper)} looks deeper"
+        )
     return notes
 
 
-def about_tuning(name: str, path: Path, qrels: Qrels) -> list[str]:
-    """Say where a run's parameters were tuned on topics that are evaluated."""
-    manifest = manifest_path(path)
-    if not manifest.is_file():
-        return []
+def flag_copies(hashes: Mapping[str, str]) -> dict[str, str]:
+    """Find runs that are the same file as an earlier one.
+
+    Args:
+        hashes: name -> SHA-256 of the run.
+
+    Returns:
+        name -> what to say, for the later ones.
+    """
+    first: dict[str, str] = {}
+    found = {}
+    for name, sha256 in hashes.items():
+        if first.setdefault(sha256, name) != name:
+            found[name] = f"{name} is the same file as {first[sha256]}, byte for byte"
+    return found
+
+
+def _show_docids(run: Run, qrels: Qrels) -> str:
+    retrieved = next((hit.docid for hits in run.values() for hit in hits), None)
+    judged = next((docid for judged in qrels.values() for docid in judged), None)
+    return (
+        f": it has docids such as {retrieved!r}, the qrels {judged!r}; "
+        "are they of the same collection?"
+    )
+
+
+def _flag_tuning(name: str, path: Path, qrels: Qrels) -> list[str]:
+    """Say where a run, or one it was made from, was tuned on topics that are evaluated."""
+    flags = []
+    for made_from in _iter_sources(path):
+        if not manifest_path(made_from).is_file():
+            continue
+        try:
+            tuned_on, qids = tuned_topics(read_json(manifest_path(made_from)))
+        except ArtifactError as err:
+            flags.append(f"cannot tell on what {name} was tuned: {err}")
+            continue
+        count = len(qids & qrels.keys())
+        through = "" if made_from == path else f" through {made_from.name}"
+        if count:
+            flags.append(
+                f"{name} was tuned{through} on {count} of the {len(qrels)} topics evaluated "
+                f"(tuned on {tuned_on}): its values are no test result"
+            )
+    return flags
+
+
+def _iter_sources(path: Path) -> Iterator[Path]:
+    """Yield a run and, by their manifests, the runs it was fused or reranked from, each once."""
+    waiting, seen = [path], set()
+    while waiting:
+        run = waiting.pop(0)
+        if run.resolve() in seen:
+            continue
+        seen.add(run.resolve())
+        yield run
+        waiting += find_inputs(run)
+
+
+def find_inputs(path: Path) -> list[Path]:
+    """Find the runs that a run was fused or reranked from, if they still are what they were.
+
+    Args:
+        path: A run.
+
+    Returns:
+        Runs whose SHA-256 is the recorded one, where they were or beside this one; none without a
+        manifest that can be read.
+    """
     try:
-        tuned_on, qids = tuned_topics(read_json(manifest))
-    except ArtifactError as err:
-        return [f"cannot tell on what {name} was tuned: {err}"]
-    count = len(qids & qrels.keys())
-    if not count:
+        manifest = read_json(manifest_path(path))
+    except (FileNotFoundError, ArtifactError):
         return []
-    return [
-        f"{name} was tuned on {count} of the {len(qrels)} topics evaluated (tuned on {tuned_on}): "
-        "its values are no test result"
-    ]
+    recorded = manifest.get("runs")
+    listed = [*(recorded if isinstance(recorded, list) else []), manifest.get("run")]
+    found = []
+    for entry in listed:
+        if isinstance(entry, dict) and entry.get("path"):
+            places = [Path(str(entry["path"])), path.parent / Path(str(entry["path"])).name]
+            same = (
+                place
+                for place in places
+                if place.is_file() and sha256_file(place) == entry.get("sha256")
+            )
+            found += [next(same, None)]
+    return [place for place in found if place is not None]
 
 
 def tuned_topics(manifest: dict[str, Any]) -> tuple[str, frozenset[str]]:

@@ -1,19 +1,21 @@
-"""Is the difference to a baseline more than chance: paired tests and corrections.
+"""Is the difference of two systems more than chance: paired tests and corrections.
 
 Tests are two-sided. Smucker, Allan and Carterette (CIKM 2007) recommend the two that are here, as
 they agree on retrieval measures. Holm (1979) holds the family-wise error as Bonferroni does and
-rejects more.
+rejects more. Tukey's tests, in ``tukey``, are for every pair of systems at once.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-type TestMethod = Literal["student", "fisher"]
+from evaluation.tukey import randomised_tukey_p, tukey_p
+
+type TestMethod = Literal["student", "fisher", "tukey", "randomised-tukey"]
 type Correction = Literal["holm", "bonferroni", "none"]
 
 CONFIDENCE = 0.95
@@ -23,9 +25,10 @@ _BATCH_BYTES = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A system against the baseline, on one measure; positive where the system is better.
+    """A system against another, on one measure: the other's value is subtracted.
 
-    ``ci_low`` and ``ci_high`` bound the mean difference at 95% (Student's t). ``cohens_dz`` is the
+    ``ci_low`` and ``ci_high`` bound the mean difference at 95% (Student's t, each interval by
+    itself). ``cohens_dz`` is the
     mean difference over its standard deviation, None where all topics differ by the same. ``wins``,
     ``ties`` and ``losses`` count topics.
     """
@@ -41,45 +44,97 @@ class Difference:
     p_corrected: float
 
 
-def compare_to_baseline(
+def compare_pairs(
     systems: Mapping[str, NDArray[np.float64]],
-    baseline: NDArray[np.float64],
+    pairs: Sequence[tuple[str, str]],
     *,
     test: TestMethod,
     correction: Correction,
     seed: int = 0,
     permutations: int = 100_000,
-) -> dict[str, Difference]:
-    """Test each system against the baseline on one measure; the systems are the corrected family.
+) -> dict[tuple[str, str], Difference]:
+    """Test pairs of systems on one measure; the pairs are the family that is corrected for.
 
     Args:
-        systems: name -> values, each of shape (q,), float64, topics as in ``baseline``.
-        baseline: Values of the baseline, shape (q,), float64; at least two topics.
-        test: ``student``, the paired t-test, or ``fisher``, the randomisation test.
-        correction: How p-values are adjusted for the number of systems.
-        seed: Seeds the permutations of every system alike, so none depends on the others.
-        permutations: Number drawn by the randomisation test.
+        systems: name -> values, each of shape (q,), float64, topics in one order; two or more.
+        pairs: Names: the system, and what it is compared with.
+        test: ``student``, the paired t-test; ``fisher``, the randomisation test; ``tukey`` and
+            ``randomised-tukey``, whose family is every pair of ``systems`` whichever are asked for.
+        correction: How p-values are adjusted for the number of pairs.
+        seed: Seeds the permutations of every pair alike, so none depends on the others.
+        permutations: Number drawn by the tests that draw.
 
     Returns:
-        name -> difference to the baseline.
+        pair -> first minus second.
 
     Raises:
-        ValueError: There are fewer than two topics, or shapes differ.
+        ValueError: There are fewer than two topics, shapes differ, or Tukey's p-values are to be
+            corrected again.
     """
-    differences = {name: _subtract(values, baseline) for name, values in systems.items()}
-    p_values = [
-        student_p(difference)
-        if test == "student"
-        else fisher_p(difference, np.random.default_rng(seed), permutations=permutations)
-        for difference in differences.values()
-    ]
+    check_correction(test, correction)
+    differences = {pair: _subtract(systems[pair[0]], systems[pair[1]]) for pair in pairs}
+    if is_simultaneous(test):
+        p_values = _ask_tukey(systems, pairs, test=test, seed=seed, permutations=permutations)
+    else:
+        p_values = [
+            student_p(difference)
+            if test == "student"
+            else fisher_p(difference, np.random.default_rng(seed), permutations=permutations)
+            for difference in differences.values()
+        ]
     corrected = correct(p_values, correction)
     return {
-        name: _describe(difference, p_value, p_corrected)
-        for (name, difference), p_value, p_corrected in zip(
+        pair: _describe(difference, p_value, p_corrected)
+        for (pair, difference), p_value, p_corrected in zip(
             differences.items(), p_values, corrected, strict=True
         )
     }
+
+
+def negate(difference: Difference) -> Difference:
+    """Turn first minus second into second minus first."""
+    effect = difference.cohens_dz
+    return replace(
+        swap_sides(difference),
+        mean=-difference.mean,
+        ci_low=-difference.ci_high,
+        ci_high=-difference.ci_low,
+        cohens_dz=None if effect is None else -effect,
+    )
+
+
+def swap_sides(difference: Difference) -> Difference:
+    """Count wins as losses, for a measure of which less is better; the numbers stay."""
+    return replace(difference, wins=difference.losses, losses=difference.wins)
+
+
+def is_simultaneous(test: TestMethod) -> bool:
+    """Say whether a test holds the family-wise error over all pairs of systems by itself."""
+    return test in {"tukey", "randomised-tukey"}
+
+
+def check_correction(test: TestMethod, correction: Correction) -> None:
+    """Raise ValueError where p-values would be corrected twice."""
+    if is_simultaneous(test) and correction != "none":
+        raise ValueError(
+            f"{test} holds the family-wise error itself; give no correction, found {correction}"
+        )
+
+
+def mean_interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Bound a mean over topics at 95% (Student's t); the bounds are the mean for one topic.
+
+    Args:
+        values: Shape (q,), float64.
+
+    Returns:
+        The lower and the upper bound.
+    """
+    if len(values) < 2:
+        return float(values.mean()), float(values.mean())
+    mean, deviation = _mean_and_deviation(values)
+    margin = _margin(deviation, len(values))
+    return mean - margin, mean + margin
 
 
 def student_p(differences: NDArray[np.float64]) -> float:
@@ -156,6 +211,24 @@ def correct(p_values: Sequence[float], correction: Correction) -> list[float]:
     return adjusted
 
 
+def _ask_tukey(
+    systems: Mapping[str, NDArray[np.float64]],
+    pairs: Sequence[tuple[str, str]],
+    *,
+    test: TestMethod,
+    seed: int,
+    permutations: int,
+) -> list[float]:
+    names = list(systems)
+    values = np.column_stack([systems[name] for name in names])
+    matrix = (
+        tukey_p(values)
+        if test == "tukey"
+        else randomised_tukey_p(values, np.random.default_rng(seed), permutations=permutations)
+    )
+    return [float(matrix[names.index(first), names.index(second)]) for first, second in pairs]
+
+
 def _subtract(values: NDArray[np.float64], baseline: NDArray[np.float64]) -> NDArray[np.float64]:
     if values.shape != baseline.shape or len(baseline) < 2:
         raise ValueError(
@@ -167,11 +240,8 @@ def _subtract(values: NDArray[np.float64], baseline: NDArray[np.float64]) -> NDA
 
 
 def _describe(differences: NDArray[np.float64], p_value: float, p_corrected: float) -> Difference:
-    from scipy import stats
-
     mean, deviation = _mean_and_deviation(differences)
-    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1))
-    margin = quantile * deviation / math.sqrt(len(differences))
+    margin = _margin(deviation, len(differences))
     wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
     return Difference(
         mean=mean,
@@ -184,6 +254,14 @@ def _describe(differences: NDArray[np.float64], p_value: float, p_corrected: flo
         p_value=p_value,
         p_corrected=p_corrected,
     )
+
+
+def _margin(deviation: float, count: int) -> float:
+    """Return half the width of the 95% interval of a mean (Student's t)."""
+    from scipy import stats
+
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
+    return quantile * deviation / math.sqrt(count)
 
 
 def _mean_and_deviation(differences: NDArray[np.float64]) -> tuple[float, float]:
