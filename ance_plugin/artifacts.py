@@ -5,23 +5,30 @@ size and SHA-256 of every file beside it. A process that dies leaves only a hidd
 behind, which the next one that writes the same artifact removes.
 """
 
-import fcntl
 import gzip
 import hashlib
 import io
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TextIO
 
+from ance_plugin.disk import claim as claim
+from ance_plugin.disk import flush as flush
+from ance_plugin.disk import name_refusals as name_refusals
+from ance_plugin.disk import require_writable as require_writable
 from ance_plugin.errors import ArtifactError, MismatchError
 
 METADATA = "metadata.json"
 FORMAT_VERSION = 1
+# What tells a folder that a command made from one that somebody keeps something else in.
+_SIGNS = (METADATA, "comparison.json")
+_SIGN_OF_EXPORT = ("config.json", '"ance_plugin"')
+_verifies = ContextVar("verifies", default=False)
 _NOT_CONTENT = {METADATA, "write.lock"}  # the second is Lucene's, empty and never needed
 
 
@@ -31,23 +38,27 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
     Args:
         path: Where the directory will stand.
-        overwrite: Replace what stands there; otherwise a directory that exists is an error.
+        overwrite: Replace what a command made there; otherwise a directory that exists is an error.
 
     Yields:
         The directory to write into.
 
     Raises:
-        ArtifactError: ``path`` exists already, or another process is writing it.
+        ArtifactError: ``path`` exists already, or another process is writing it, or it is none of
+            ours and so not to be replaced.
+        OSError: The disk is full, or did not take it for another reason.
     """
     refuse_existing(path, overwrite=overwrite)
     with claim(path):
+        restore_replaced(path)
         refuse_existing(path, overwrite=overwrite)  # it may have come to be before the claim
         staging = partial_path(path)
         _remove(staging)
         staging.mkdir()
         try:
-            yield staging
-            publish_directory(staging, path)
+            with name_refusals(path):
+                yield staging
+                publish_directory(staging, path)
         except BaseException:
             _remove(staging)
             raise
@@ -75,73 +86,33 @@ def new_file(path: Path) -> Iterator[TextIO]:
             raise
 
 
-@contextmanager
-def claim(path: Path, *, waits: bool = False) -> Iterator[None]:
-    """Hold the right to write ``path``; it ends with the process, however that ends.
-
-    Args:
-        path: What is to be written.
-        waits: Wait for a process that holds it, instead of an error.
-
-    Yields:
-        Nothing, once it is held.
-
-    Raises:
-        ArtifactError: Another process holds it; the message has its pid and host.
-    """
-    _make_parent(path)
-    lock = path.with_name(f".{path.name}.lock")
-    with _lock(lock, path, waits=waits) as handle:
-        handle.truncate(0)
-        handle.write(f"process {os.getpid()} on {socket.gethostname()}")
-        handle.flush()
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
-
-
-def _lock(lock: Path, path: Path, *, waits: bool) -> TextIO:
-    """Open and lock a file that is still the one of that name once it is locked."""
-    while True:
-        handle = lock.open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
-            if os.fstat(handle.fileno()).st_nlink:  # else its holder removed it meanwhile
-                return handle
-        except BlockingIOError as err:
-            handle.seek(0)
-            holder = handle.read() or "a process"
-            handle.close()
-            raise ArtifactError(f"{path}: is being written by {holder}") from err
-        handle.close()
-
-
-def require_writable(path: Path) -> None:
-    """Make the folder of an output file; raise OSError where the file cannot be put there."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path}: is a folder, expected the name of a file to write")
-    _make_parent(path)
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise PermissionError(f"{path}: its folder is not writable")
-
-
-def _make_parent(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise OSError(f"{path}: its folder cannot be made ({err})") from err
-
-
 def partial_path(path: Path) -> Path:
     """Name the hidden place where an artifact grows before it takes its name."""
     return path.with_name(f".{path.name}.partial")
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Raise ArtifactError where ``path`` exists and may not be replaced."""
+    """Raise ArtifactError where ``path`` exists and may not be replaced.
+
+    Even ``overwrite`` replaces nothing but an empty folder, a link, and what a command made.
+    """
     if path.exists() and not overwrite:
         raise ArtifactError(f"{path}: exists already; name another --output or give --overwrite")
+    if path.exists() and not path.is_symlink() and not _is_ours(path):
+        raise ArtifactError(
+            f"{path}: was not made by ance-plugin, so --overwrite leaves it alone; remove it "
+            "yourself or name another --output"
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    if not path.is_dir():
+        return False
+    if any((path / sign).is_file() for sign in _SIGNS) or not any(path.iterdir()):
+        return True
+    config, key = _SIGN_OF_EXPORT
+    is_model = (path / config).is_file()
+    return is_model and key in (path / config).read_text(encoding="utf-8", errors="replace")
 
 
 def publish_directory(staging: Path, path: Path) -> None:
@@ -149,7 +120,7 @@ def publish_directory(staging: Path, path: Path) -> None:
     for file in staging.rglob("*"):
         flush(file)
     flush(staging)
-    retired = path.with_name(f".{path.name}.retired")
+    retired = _replaced_path(path)
     if path.is_dir() and not path.is_symlink():
         _remove(retired)
         path.rename(retired)
@@ -159,6 +130,21 @@ def publish_directory(staging: Path, path: Path) -> None:
         staging.rename(path)
     flush(path.parent)
     _remove(retired)  # also one that a killed process left
+
+
+def restore_replaced(path: Path) -> None:
+    """Give an older directory its name back where a process died while it was being replaced.
+
+    The caller holds the claim to ``path``.
+    """
+    retired = _replaced_path(path)
+    if retired.is_dir() and not path.exists():
+        retired.rename(path)
+        flush(path.parent)
+
+
+def _replaced_path(path: Path) -> Path:
+    return path.with_name(f".{path.name}.retired")
 
 
 def seal(
@@ -210,6 +196,8 @@ def open_sealed(directory: Path, kind: str) -> dict[str, Any]:
             f"{FORMAT_VERSION}; upgrade it"
         )
     _check_sizes(directory, kind, metadata)
+    if _verifies.get():
+        _check_hashes(directory, kind, metadata)
     return metadata
 
 
@@ -234,10 +222,24 @@ def _check_sizes(directory: Path, kind: str, metadata: dict[str, Any]) -> None:
 def verify(directory: Path, kind: str) -> dict[str, Any]:
     """Read an artifact's metadata after checking the SHA-256 of each of its files."""
     metadata = open_sealed(directory, kind)
-    for name, expected in metadata["files"].items():
-        if sha256_file(directory / name) != expected["sha256"]:
-            raise ArtifactError(f"{directory / name}: content has changed; make the {kind} again")
+    _check_hashes(directory, kind, metadata)
     return metadata
+
+
+@contextmanager
+def verifying(*, is_on: bool = True) -> Iterator[None]:
+    """Have ``open_sealed`` check the SHA-256 of each file too, within the block and its thread."""
+    token = _verifies.set(is_on)
+    try:
+        yield
+    finally:
+        _verifies.reset(token)
+
+
+def _check_hashes(directory: Path, kind: str, metadata: dict[str, Any]) -> None:
+    for name, expected in metadata["files"].items():
+        if sha256_file(directory / name) != expected.get("sha256"):
+            raise ArtifactError(f"{directory / name}: content has changed; make the {kind} again")
 
 
 def require_equal(found: Mapping[str, Any], expected: Mapping[str, Any], *, what: str) -> None:
@@ -264,7 +266,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise ArtifactError(f"{path}: is not valid JSON ({err})") from err
     if not isinstance(content, dict):
         raise ArtifactError(f"{path}: expected a JSON object")
@@ -278,6 +280,11 @@ def sha256_file(path: Path) -> str:
 
 
 def _hint_unfinished(path: Path) -> str:
+    if _replaced_path(path).exists():
+        return (
+            f"; a process was killed while it replaced it, and {_replaced_path(path)} is the older "
+            "one: run the command that writes it again"
+        )
     if partial_path(path).exists():
         return f"; {partial_path(path)} is unfinished, run the command that writes it again"
     return ""
@@ -288,12 +295,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def flush(path: Path) -> None:
-    """Force a file, or the names in a directory, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,6 +11,8 @@ A caller's plain mistake (an argument out of range, a file that is not there) is
 ``FileNotFoundError``, as everywhere in Python.
 """
 
+import unicodedata
+
 
 class AnceError(Exception):
     """Base of every error this package defines."""
@@ -40,6 +42,24 @@ class LeakError(AnceError, ValueError):
 def first_line(err: BaseException) -> str:
     """Give the first line of an error's message, or its class where it has none."""
     return next(iter(str(err).strip().splitlines()), type(err).__name__)
+
+
+def printable(text: str) -> str:
+    """Show control characters as escapes, so that a text cannot act on the terminal it is shown on.
+
+    Line ends and tabs stay; letters of every script do too, but marks that turn the direction of
+    what follows are shown as escapes.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        letter if letter in "\n\t" or _is_harmless(letter) else ascii(letter)[1:-1]
+        for letter in text
+    )
+
+
+def _is_harmless(letter: str) -> bool:
+    return letter.isprintable() or unicodedata.category(letter) == "Zs"
 
 
 class JavaError(AnceError):

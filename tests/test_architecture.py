@@ -10,7 +10,7 @@ REPOSITORY = Path(__file__).parent.parent
 ROOT = REPOSITORY / "ance_plugin"
 LAYERS = [  # lowest first: a module imports only from its own layer or a lower one
     ("records", "errors", "version", "progress"),
-    ("ranking", "artifacts", "jvm"),
+    ("ranking", "disk", "artifacts", "jvm"),
     ("formats", "measures"),
     ("fusion",),
     ("encode",),
@@ -30,7 +30,9 @@ HEAVY = {
 LOADS_TORCH = {
     *("ance_plugin/encode/model.py", "ance_plugin/encode/weights.py"),
     *("ance_plugin/encode/checkpoint.py", "ance_plugin/encode/encoder.py"),
-    *("ance_plugin/encode/export.py", "ance_plugin/encode/layouts/folder.py"),
+    *("ance_plugin/encode/packed.py", "ance_plugin/encode/packed_linear.py"),
+    *("ance_plugin/encode/packed_attention.py", "ance_plugin/encode/export.py"),
+    *("ance_plugin/encode/layouts/folder.py"),
     *("ance_plugin/rerank/classifier.py", "ance_plugin/rerank/cross_encoder.py"),
     *("ance_plugin/train/losses.py", "ance_plugin/train/step.py", "ance_plugin/train/ranks.py"),
     *("ance_plugin/train/optimizers.py", "ance_plugin/train/group_step.py"),

@@ -2,10 +2,15 @@
 
 import argparse
 import logging
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
-from ance_plugin.errors import AnceError
+from ance_plugin.errors import AnceError, printable
 
 logger = logging.getLogger(__name__)
 
@@ -26,35 +31,91 @@ def run(
     """Parse ``argv`` and call ``start`` with what was parsed.
 
     Returns:
-        0, 1 for a failed job, 2 for wrong usage, 130 after Ctrl-C. An error of the caller's
-        (``AnceError``, ``ValueError``, ``OSError``) is one line on stderr; with ``--verbose`` its
-        traceback follows. Any other exception is ours and keeps its traceback.
+        0, 1 for a failed job, 2 for wrong usage, 130 after Ctrl-C or SIGTERM. An error of the
+        caller's (``AnceError``, ``ValueError``, ``OSError``) or too little memory is one line on
+        stderr; with ``--verbose`` its traceback follows. Any other exception is ours and keeps its
+        traceback.
     """
-    parser.add_argument("--verbose", action="store_true", help="log more, and show tracebacks")
+    _add_common_flags(parser)
     try:
         args = parser.parse_args(argv)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else EXIT_FAILED
     configure_logging(is_verbose=args.verbose)
     try:
-        return start(args) or 0
+        from ance_plugin.artifacts import verifying
+
+        with _interrupting_on_sigterm(), verifying(is_on=args.verify):
+            return start(args) or 0
     except UsageError as err:
         parser.print_usage(sys.stderr)
-        sys.stderr.write(f"{parser.prog}: error: {err}\n")
+        _say(f"{parser.prog}: error: {err}")
         return EXIT_USAGE
     except (AnceError, ValueError, OSError) as err:
         logger.debug("the error came from here", exc_info=err)
-        sys.stderr.write(f"{parser.prog}: error: {err}\n")
+        _say(f"{parser.prog}: error: {err}")
+        return EXIT_FAILED
+    except MemoryError as err:
+        logger.debug("the error came from here", exc_info=err)
+        reason = f" ({err})" if str(err) else ""
+        _say(f"{parser.prog}: error: there is too little memory for this{reason}")
         return EXIT_FAILED
     except KeyboardInterrupt:
-        sys.stderr.write(f"{parser.prog}: interrupted\n")
+        _say(f"{parser.prog}: interrupted")
         return EXIT_INTERRUPTED
+
+
+def _add_common_flags(parser: argparse.ArgumentParser) -> None:
+    """Add what every command has, before and after the word that names one."""
+    flags = {
+        "--verbose": "log more, and show tracebacks",
+        "--verify": "check the SHA-256 of every artifact that is read",
+    }
+    for name, text in flags.items():
+        parser.add_argument(name, action="store_true", help=text)
+    for action in parser._actions:
+        choices = action.choices if isinstance(action, argparse._SubParsersAction) else {}
+        for command in choices.values():
+            for name, text in flags.items():
+                if name not in command._option_string_actions:
+                    command.add_argument(
+                        name, action="store_true", default=argparse.SUPPRESS, help=text
+                    )
+
+
+@contextmanager
+def _interrupting_on_sigterm() -> Iterator[None]:
+    """Have SIGTERM end the block as Ctrl-C does, so that what is unfinished is cleaned away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{printable(line)}\n")
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Shows what a document or a file's name holds without letting it act on the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def configure_logging(*, is_verbose: bool) -> None:
     """Send this project's log lines, and no others, to stderr."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    handler.setFormatter(_PrintableFormatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     for name in ("ance_plugin", "evaluation"):
         project = logging.getLogger(name)
         project.handlers = [handler]

@@ -7,8 +7,9 @@ bytes whichever process wrote it, so shards are no more than a division of the w
 
 import io
 import os
+import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +74,25 @@ class GrowingVectors:
         self.settings = settings
         self._partial = artifacts.partial_path(path)
         with artifacts.claim(path, waits=True):  # other shards may be starting or finishing
+            artifacts.restore_replaced(path)
             artifacts.refuse_existing(path, overwrite=overwrite)
             self._partial.mkdir(parents=True, exist_ok=True)
             self._require_same_settings()
 
-    def claim(self, shard_id: int, shard_num: int) -> AbstractContextManager[None]:
-        """Hold the right to write one shard; ArtifactError where another process holds it."""
+    @contextmanager
+    def claim(self, shard_id: int, shard_num: int) -> Iterator[None]:
+        """Hold the right to write one shard; ArtifactError where another process holds it.
+
+        Where the only shard fails before its first block, nothing of it is kept.
+        """
         name = f"{self.path.name}-shard-{shard_id}-of-{shard_num}"
-        return artifacts.claim(self.path.with_name(name))
+        with artifacts.claim(self.path.with_name(name)):
+            try:
+                yield
+            except BaseException:
+                if shard_num == 1 and not any(self._partial.glob("*.done")):
+                    shutil.rmtree(self._partial, ignore_errors=True)
+                raise
 
     def has_block(self, block: int) -> bool:
         """Say whether a block is finished."""
@@ -156,12 +168,17 @@ class GrowingVectors:
 
     def _write(self, name: str, content: bytes | memoryview) -> None:
         staging = self._partial / f".{name}.{os.getpid()}.partial"
-        with staging.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        staging.replace(self._partial / name)
-        artifacts.flush(self._partial)
+        with artifacts.name_refusals(self.path):
+            try:
+                with staging.open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                staging.replace(self._partial / name)
+            except BaseException:
+                staging.unlink(missing_ok=True)
+                raise
+            artifacts.flush(self._partial)
 
 
 def _vectors_name(block: int) -> str:

@@ -227,6 +227,7 @@ class CrossEncoderTrainer:
         if self._best == self._step:
             with artifacts.new_directory(best_path(self._work), overwrite=True) as staging:
                 save_model(self._classifier, staging)
+                artifacts.seal(staging, KIND, {"step": self._step})
 
     def _save(self) -> None:
         measured = {str(step): value for step, value in self._measured.items()}

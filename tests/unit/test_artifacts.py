@@ -29,6 +29,13 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+def make_replaceable(path):
+    """Make a directory with the file ``old`` that --overwrite may replace."""
+    path.mkdir()
+    (path / "old").touch()
+    seal(path, "thing", {})
+
+
 @contextmanager
 def held_by_another_process(path):
     """Hold the claim to ``path`` in a subprocess, which is killed at the end."""
@@ -89,21 +96,47 @@ class TestNewDirectory:
 
     def test_overwrite_replaces_what_stood_there(self, tmp_path):
         """Files of the older directory are gone."""
-        (tmp_path / "out").mkdir()
-        (tmp_path / "out" / "old").touch()
+        make_replaceable(tmp_path / "out")
         with new_directory(tmp_path / "out", overwrite=True) as staging:
             (staging / "new").touch()
 
         assert names(tmp_path / "out") == ["new"]
         assert names(tmp_path) == ["out"]
 
-    def test_overwrite_replaces_a_file_too(self, tmp_path):
-        """What stood there need not be a directory."""
-        (tmp_path / "out").write_text("a file", encoding="utf-8")
+    @pytest.mark.parametrize("name", ["a file", "a folder"])
+    def test_overwrite_leaves_alone_what_no_command_made(self, tmp_path, name):
+        """A wrong --output must not cost anybody's notes."""
+        (tmp_path / "a file").write_text("notes", encoding="utf-8")
+        (tmp_path / "a folder").mkdir()
+        (tmp_path / "a folder" / "notes").touch()
+
+        expected = "was not made by ance-plugin, so --overwrite leaves it alone; remove it yourself"
+        with (
+            pytest.raises(ArtifactError, match=expected),
+            new_directory(tmp_path / name, overwrite=True),
+        ):
+            pytest.fail("the block ran")
+        assert (tmp_path / "a file").read_text(encoding="utf-8") == "notes"
+        assert names(tmp_path) == ["a file", "a folder"]
+
+    def test_overwrite_takes_an_empty_folder(self, tmp_path):
+        """Nothing is lost with it."""
+        (tmp_path / "out").mkdir()
         with new_directory(tmp_path / "out", overwrite=True) as staging:
             (staging / "new").touch()
 
         assert names(tmp_path / "out") == ["new"]
+
+    def test_older_directory_returns_after_a_kill_between_two_renames(self, tmp_path):
+        """The next attempt finds it under its name, and without --overwrite leaves it there."""
+        make_replaceable(tmp_path / "out")
+        (tmp_path / "out").rename(tmp_path / ".out.retired")
+
+        with pytest.raises(FileNotFoundError, match=r"\.out\.retired is the older one"):
+            open_sealed(tmp_path / "out", "thing")
+        with pytest.raises(ArtifactError, match="exists already"), new_directory(tmp_path / "out"):
+            pytest.fail("the block ran")
+        assert names(tmp_path / "out") == ["metadata.json", "old"]
 
     def test_overwrite_of_a_link_leaves_its_target_alone(self, tmp_path):
         """Only the name is replaced."""
@@ -118,15 +151,14 @@ class TestNewDirectory:
 
     def test_failed_overwrite_keeps_what_stood_there(self, tmp_path):
         """The older directory goes only once the newer one is whole."""
-        (tmp_path / "out").mkdir()
-        (tmp_path / "out" / "old").touch()
+        make_replaceable(tmp_path / "out")
         with (
             pytest.raises(ValueError, match="failed"),
             new_directory(tmp_path / "out", overwrite=True),
         ):
             raise ValueError("failed")
 
-        assert names(tmp_path / "out") == ["old"]
+        assert names(tmp_path / "out") == ["metadata.json", "old"]
 
     def test_leftover_of_a_killed_process_is_removed(self, tmp_path):
         """A new attempt starts from nothing."""
