@@ -26,7 +26,7 @@ from ance_plugin.errors import ArtifactError, MismatchError
 METADATA = "metadata.json"
 FORMAT_VERSION = 1
 # What tells a folder that a command made from one that somebody keeps something else in.
-_SIGNS = (METADATA, "comparison.json")
+_SIGNS = (METADATA, "comparison.json", "benchmark.json")
 _SIGN_OF_EXPORT = ("config.json", '"ance_plugin"')
 _verifies = ContextVar("verifies", default=False)
 _NOT_CONTENT = {METADATA, "write.lock"}  # the second is Lucene's, empty and never needed

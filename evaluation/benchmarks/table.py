@@ -138,7 +138,7 @@ def _read_local(path: Path) -> Benchmark:
     benchmark = _parse({"name": path.stem, **content}, str(path))
     if not benchmark.topics or not (benchmark.qrels or benchmark.answers):
         raise FormatError(f"{path}: must name collection, topics, and qrels or answers")
-    found = {name: _locate(getattr(benchmark, name), folder) for name in _PATHS}
+    found: dict[str, Any] = {name: _locate(getattr(benchmark, name), folder) for name in _PATHS}
     tuning = benchmark.tuning
     if tuning is not None:
         topics, qrels = _locate(tuning.topics, folder), _locate(tuning.qrels, folder)
