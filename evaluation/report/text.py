@@ -1,0 +1,89 @@
+"""A comparison for the terminal and as Markdown."""
+
+import re
+from collections.abc import Sequence
+
+from evaluation.comparison import Comparison
+from evaluation.report.tables import (
+    FLAG,
+    Style,
+    describe_title,
+    difference_rows,
+    further_tables,
+    legend,
+    list_flags,
+    list_notes,
+    mean_rows,
+)
+
+_MARKDOWN = re.compile(r"([\\`*\[\]<>|])|(?<!\w)(_)|(_)(?!\w)")
+
+
+def format_terminal(comparison: Comparison) -> str:
+    """Align the tables with spaces; what makes values doubtful comes first."""
+    parts = [describe_title(comparison)]
+    parts += [f"{FLAG} {flag}" for flag in list_flags(comparison)]
+    parts.append(_align(mean_rows(comparison)))
+    if legend(comparison):
+        parts += [legend(comparison), _align(difference_rows(comparison))]
+    for table in further_tables(comparison):
+        parts.append(f"{table.title}\n{_align(table.rows)}")
+    parts += [f"note: {note}" for note in list_notes(comparison)]
+    return "\n\n".join(_visible(part) for part in parts) + "\n"
+
+
+def format_markdown(comparison: Comparison) -> str:
+    """Write pipe tables; the best mean of each measure is bold, names are never markup."""
+    style = Style(
+        escape=_escape,
+        emphasise="**{}**".format,
+        raise_letters="<sup>{}</sup>".format,
+    )
+    parts = [f"# {_escape(describe_title(comparison))}"]
+    flags = list_flags(comparison)
+    if flags:
+        parts.append("\n".join(["> [!WARNING]", *(f"> - {_escape(flag)}." for flag in flags)]))
+    parts.append(_pipe(mean_rows(comparison, style)))
+    if legend(comparison):
+        parts += [_escape(legend(comparison)), _pipe(_escape_rows(difference_rows(comparison)))]
+    for table in further_tables(comparison):
+        parts += [f"## {table.title}", _pipe(_escape_rows(table.rows))]
+    if list_notes(comparison):
+        parts.append("\n".join(f"- Note: {_escape(note)}." for note in list_notes(comparison)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _align(rows: Sequence[Sequence[str]]) -> str:
+    cleaned = [[_one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cleaned, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cleaned
+    )
+
+
+def _pipe(rows: Sequence[Sequence[str]]) -> str:
+    header, *body = rows
+    lines = [header, ["---"] * len(header), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _escape_rows(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [["d_z" if cell == "d_z" else _escape(cell) for cell in row] for row in rows]
+
+
+def _escape(text: str) -> str:
+    """Keep names and texts from being Markdown or HTML; an underscore within a word is none."""
+    return _MARKDOWN.sub(r"\\\g<0>", _one_line(text)).replace("&", "&amp;")
+
+
+def _one_line(text: str) -> str:
+    return _visible(" ".join(text.splitlines()))
+
+
+def _visible(text: str) -> str:
+    """Replace what would steer a terminal, such as an escape in a file's name."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else "\ufffd"
+        for character in text
+    )
