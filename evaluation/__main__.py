@@ -1,13 +1,14 @@
-"""Judge runs: ``python -m evaluation compare``."""
+"""Judge runs: ``python -m evaluation COMMAND``."""
 
 import sys
 from collections.abc import Sequence
 
 from ance_plugin.cli.flags import new_parser
 from ance_plugin.cli.run import run
-from evaluation.cli import compare
+from evaluation.cli import benchmark, compare, qa
+from evaluation.cli import list as listing
 
-COMMANDS = (compare,)
+COMMANDS = (benchmark, compare, qa, listing)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

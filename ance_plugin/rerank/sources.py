@@ -28,7 +28,7 @@ def find_queries(run: Run, topics: Iterable[Topic], *, source: object = "topics"
     missing = [qid for qid in run if qid not in texts]
     if missing:
         raise MismatchError(
-            f"{source}: has no topic {_name(missing)}, but the run has; give the topics it was "
+            f"{source}: has no topic {name_some(missing)}, but the run has; give the topics it was "
             "made for"
         )
     return {qid: texts[qid] for qid in run}
@@ -56,8 +56,8 @@ def find_documents(
     missing = sorted(needed - found.keys())
     if missing:
         raise MismatchError(
-            f"{source}: has no document {_name(missing)}, but the run has; give the collection it "
-            "was made from"
+            f"{source}: has no document {name_some(missing)}, but the run has; give the collection "
+            "it was made from"
         )
     return found
 
@@ -92,6 +92,7 @@ def hash_texts(queries: Mapping[str, str], documents: Mapping[str, Document]) ->
     return digest.hexdigest()
 
 
-def _name(names: Sequence[str]) -> str:
+def name_some(names: Sequence[str]) -> str:
+    """Name the first few, and say how many more there are."""
     more = len(names) - _NAMES_SHOWN
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -15,13 +15,14 @@ STOCK = Path(__file__).with_name("stock_pyserini.py")
 
 @pytest.fixture(scope="session")
 def run_stock():
-    """A function that runs commands of stock Pyserini, each a list of module and words."""
+    """A function that runs commands of stock Pyserini (module and words) and gives their output."""
 
     def run(*commands):
         words = [[str(word) for word in command] for command in commands]
         start = [sys.executable, "-W", "ignore", str(STOCK), json.dumps(words)]
         done = subprocess.run(start, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
 
     return run
 
