@@ -34,6 +34,16 @@ def _at_least(text: str, least: int) -> int:
     return value
 
 
+def _run_path(text: str) -> Path:
+    """Parse the name of a run; ``RUN.json`` is that of the manifest of another."""
+    if text.endswith(".json"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} would be the manifest of the run {text.removesuffix('.json')!r}; expected a "
+            "name without .json"
+        )
+    return Path(text)
+
+
 def add_output(
     parser: argparse.ArgumentParser, help_text: str, *, overwrites: bool = False
 ) -> None:
@@ -69,7 +79,13 @@ def add_topics(parser: argparse.ArgumentParser) -> None:
 
 def add_run_output(parser: argparse.ArgumentParser) -> None:
     """Add what every command that writes a run has."""
-    add_output(parser, "run file to write; PATH.json beside it says how it was made")
+    parser.add_argument(
+        "--output",
+        type=_run_path,
+        required=True,
+        metavar="PATH",
+        help="run file to write; PATH.json beside it says how it was made",
+    )
     parser.add_argument(
         "--output-format",
         choices=["trec", "msmarco"],

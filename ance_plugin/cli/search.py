@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ance_plugin.artifacts import require_writable
 from ance_plugin.cli.dense import (
     add_dense_flags,
     check_dense_flags,
@@ -18,6 +17,7 @@ from ance_plugin.cli.dense import (
 )
 from ance_plugin.cli.flags import add_run_output, add_topics, positive_int
 from ance_plugin.cli.run import UsageError
+from ance_plugin.disk import claim_command
 from ance_plugin.fusion.flags import add_method_flags, read_params
 from ance_plugin.fusion.methods import FusionParams
 
@@ -83,7 +83,13 @@ def search(args: argparse.Namespace, words: Sequence[str]) -> None:
         UsageError: The flags do not fit together.
     """
     settings = _check_flags(args)
-    require_writable(args.output)
+    with claim_command(args.output):
+        _write_run(args, words, settings)
+
+
+def _write_run(
+    args: argparse.Namespace, words: Sequence[str], settings: "FusionParams | Tuned | None"
+) -> None:
     from ance_plugin.formats.runs import save_run
     from ance_plugin.formats.topics import read_topics
 

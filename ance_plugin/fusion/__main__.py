@@ -7,6 +7,7 @@ from functools import partial
 
 from ance_plugin.cli.flags import add_output, add_run_output, new_parser
 from ance_plugin.cli.run import UsageError, run
+from ance_plugin.errors import printable
 from ance_plugin.fusion.flags import add_fuse_flags, add_tune_flags, read_params
 
 
@@ -64,7 +65,7 @@ def _tune(args: argparse.Namespace) -> None:
         norm=args.norm,
         depth=args.depth,
     )
-    print(report)
+    print(printable(report))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from ance_plugin.formats.runs import (
 from ance_plugin.fusion.fuse import check_lists, fuse
 from ance_plugin.fusion.methods import FusionParams
 from ance_plugin.fusion.tune import check_tunable, tune
-from ance_plugin.fusion.tuned import Tuned, format_report, write_tuned
+from ance_plugin.fusion.tuned import Tuned, format_report, refuse_other, write_tuned
 from ance_plugin.measures import check_measures
 from ance_plugin.version import describe_versions
 
@@ -131,6 +131,7 @@ def tune_files(
     check_tunable(method, norm, depth, len(paths))
     check_paths(paths, output)
     require_writable(output)
+    refuse_other(output)
     check_kinds(paths, method)
     judgments = read_qrels(qrels)
     runs = [read_run(path) for path in paths]

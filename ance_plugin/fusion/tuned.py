@@ -114,6 +114,18 @@ def write_tuned(
     write_json(path, content)
 
 
+def refuse_other(path: Path) -> None:
+    """Raise ArtifactError where ``path`` is a file that tuning did not write, as a run's manifest.
+
+    What is no JSON is not looked into.
+    """
+    if path.is_file() and path.suffix == ".json" and read_json(path).get("kind") != KIND:
+        raise ArtifactError(
+            f'{path}: is there already, and not from "python -m ance_plugin.fusion tune"; name '
+            "another --output"
+        )
+
+
 def read_tuned(path: Path) -> Tuned:
     """Read what ``write_tuned`` wrote.
 
