@@ -12,10 +12,14 @@ from ance_plugin.encode.checkpoint import Checkpoint, load_checkpoint
 from ance_plugin.encode.device import choose_device, choose_precision, torch_dtype
 from ance_plugin.encode.layouts.folder import Tower
 from ance_plugin.encode.model import count_positions
+from ance_plugin.encode.packed import PackedBody, PackedTexts, is_supported
 from ance_plugin.records import Document
 
 BATCH_SIZE = 256
 _TOKENS_PER_BATCH = 16_384
+# Packed, on a CPU. Its buffers stay below 32 MiB, above which glibc returns every page when it is
+# freed, and the system clears them anew for the next batch.
+_TOKENS_PACKED = {"bf16": 4096, "fp32": 2048}
 
 
 class Encoder:
@@ -53,6 +57,8 @@ class Encoder:
         self.tokenizer = checkpoint.tokenizer
         model = checkpoint.model.to(self.device)
         self._model = model.to_compute_type(torch_dtype(self.precision)).eval()
+        self._packed: PackedBody | None = None
+        self._packed_versions: list[int] = []
 
     @classmethod
     def load(
@@ -191,9 +197,11 @@ class Encoder:
         """
         self._require_positions(max(map(len, rows), default=0))
         self._require_vocabulary(max((max(row) for row in rows if row), default=0))
+        self._pack()
         vectors = np.empty((len(rows), self.dimension), dtype=np.float32)
         lengths = [len(row) for row in rows]
-        for batch in plan_batches(lengths, max_texts=self.batch_size, max_tokens=_TOKENS_PER_BATCH):
+        max_tokens = _TOKENS_PACKED[self.precision] if self._packed else _TOKENS_PER_BATCH
+        for batch in plan_batches(lengths, max_texts=self.batch_size, max_tokens=max_tokens):
             vectors[batch] = self._forward([rows[place] for place in batch])
             if on_progress is not None:
                 on_progress(len(batch))
@@ -250,12 +258,24 @@ class Encoder:
 
     @torch.inference_mode()
     def _forward(self, rows: list[list[int]]) -> NDArray[np.float32]:
-        ids, mask = pad(rows, self.tokenizer.pad_token_id)
-        vectors = self._model(
-            torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
-        )
+        if self._packed is None:
+            ids, mask = (torch.from_numpy(part) for part in pad(rows, self.padding_token))
+            vectors = self._model(ids.to(self.device), mask.to(self.device))
+        else:
+            texts = PackedTexts.join(rows)
+            is_first = self._model.pooling == "cls"
+            encode = self._packed.encode_first if is_first else self._packed.encode_mean
+            vectors = self._model.finish_pooled(encode(texts))
         result: NDArray[np.float32] = vectors.float().cpu().numpy()
         return result
+
+    def _pack(self) -> None:
+        """Lay the body's weights out for inference, anew where they were changed since."""
+        body = self._model.body
+        versions = [weight._version for weight in body.parameters()]
+        if versions != self._packed_versions:
+            self._packed = PackedBody(body) if is_supported(body) else None
+            self._packed_versions = versions
 
 
 def _as_unicode(text: str) -> str:

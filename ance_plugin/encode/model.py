@@ -75,7 +75,10 @@ class EncoderModel(nn.Module):
 
     def finish(self, states: Tensor, attention_mask: Tensor) -> Tensor:
         """Turn the body's states, (b, t, h), into vectors, (b, d) float32."""
-        vectors = pool(states, attention_mask, self.pooling)
+        return self.finish_pooled(pool(states, attention_mask, self.pooling))
+
+    def finish_pooled(self, vectors: Tensor) -> Tensor:
+        """Turn one float32 row a text, (b, h), into vectors, (b, d): head and normalisation."""
         if self.head is not None:
             vectors = self.head(vectors)
         if self.is_normalized:

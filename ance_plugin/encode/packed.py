@@ -1,0 +1,218 @@
+"""BERT's and RoBERTa's forward pass without padding, for inference on a CPU.
+
+The tokens of all texts of a batch lie one after another, shape (t, h): the products, which are
+nearly all of the arithmetic, see no padding, and attention goes by groups of equal length. Where
+only the first token of each text is asked for, the last layer is computed for it alone. Weights are
+copied and laid out for the CPU's instructions (``packed_linear.py``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ance_plugin.encode.packed_attention import Group, attend, find_groups
+from ance_plugin.encode.packed_linear import PackedLinear, join_linears
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# Bodies of one and the same computation; in the last two, positions start after the padding's.
+_BERT, _ROBERTA = "BertModel", ("RobertaModel", "XLMRobertaModel")
+
+
+@dataclass(frozen=True, slots=True)
+class PackedTexts:
+    """Token ids of several texts, one after another.
+
+    Attributes:
+        ids: Shape (t,), int64.
+        types: Token types, shape (t,), int64; None where all are 0.
+        groups: The runs of texts of equal length.
+        starts: Where each text's first token is, shape (n,), int64.
+    """
+
+    ids: Tensor
+    types: Tensor | None
+    groups: list[Group]
+    starts: Tensor
+
+    @classmethod
+    def join(
+        cls, rows: Sequence[Sequence[int]], types: Sequence[Sequence[int]] | None = None
+    ) -> "PackedTexts":
+        """Join texts; those of equal length should be neighbours, which makes attention faster.
+
+        Args:
+            rows: Token ids of each text, at least one each, without padding.
+            types: Their token types, for bodies that tell the two texts of a pair apart.
+
+        Raises:
+            ValueError: A text has no tokens.
+        """
+        lengths = [len(row) for row in rows]
+        if not all(lengths):
+            raise ValueError(f"text {lengths.index(0)} of {len(rows)} has no tokens")
+        ends = torch.tensor(lengths).cumsum(0)
+        return cls(
+            ids=torch.from_numpy(_concatenate(rows)),
+            types=None if types is None else torch.from_numpy(_concatenate(types)),
+            groups=find_groups(lengths),
+            starts=ends - torch.tensor(lengths),
+        )
+
+
+class PackedBody:
+    """The forward pass of a BERT or RoBERTa body over texts without padding.
+
+    It computes what the body computes in ``eval`` mode, with the weights that the body had when
+    this was made. In bfloat16 the sums that layers add to, and their norms, are held in float32, so
+    that states are nearer to those of float32 than the body's own.
+
+    Args:
+        body: What ``is_supported`` accepts; float32 or bfloat16.
+
+    Raises:
+        ValueError: The body is of another kind.
+    """
+
+    def __init__(self, body: "PreTrainedModel") -> None:
+        if not is_supported(body):
+            raise ValueError(f"{type(body).__name__} has no packed forward pass with its settings")
+        parts: Any = body
+        embeddings = parts.embeddings
+        self._words, self._positions, self._types = (
+            table.weight.detach()
+            for table in (
+                embeddings.word_embeddings,
+                embeddings.position_embeddings,
+                embeddings.token_type_embeddings,
+            )
+        )
+        self._padding = int(embeddings.padding_idx) if _skips_padding(body) else None
+        self._norm = _Norm(embeddings.LayerNorm)
+        self._layers = [_Layer(layer) for layer in parts.encoder.layer]
+
+    @torch.inference_mode()
+    def encode_all(self, texts: PackedTexts) -> Tensor:
+        """Compute the states of all tokens, shape (t, h), float32."""
+        states = self._embed(texts)
+        for layer in self._layers:
+            states = layer.transform(states, texts.groups)
+        return states
+
+    @torch.inference_mode()
+    def encode_first(self, texts: PackedTexts) -> Tensor:
+        """Compute the state of each text's first token, shape (n, h), float32."""
+        states = self._embed(texts)
+        for layer in self._layers[:-1]:
+            states = layer.transform(states, texts.groups)
+        return self._layers[-1].transform(states, texts.groups, only=texts.starts)
+
+    @torch.inference_mode()
+    def encode_mean(self, texts: PackedTexts) -> Tensor:
+        """Compute the mean of each text's states, shape (n, h), float32."""
+        states = self.encode_all(texts)
+        means = torch.empty(len(texts.starts), states.shape[1])
+        for group in texts.groups:
+            in_texts = states[group.tokens].view(group.num_texts, group.length, -1)
+            torch.mean(in_texts, dim=1, out=means[group.texts])
+        return means
+
+    def _embed(self, texts: PackedTexts) -> Tensor:
+        places = _count_places(texts, self._padding)
+        types = self._types[0] if texts.types is None else self._types[texts.types]
+        words = self._words[texts.ids].float()
+        return self._norm(words.add_(types).add_(self._positions[places]))
+
+
+class _Norm:
+    """LayerNorm in float32."""
+
+    def __init__(self, norm: nn.LayerNorm) -> None:
+        self._weight, self._bias = norm.weight.detach().float(), norm.bias.detach().float()
+        self._eps = norm.eps
+
+    def __call__(self, states: Tensor) -> Tensor:
+        shape = self._weight.shape
+        return functional.layer_norm(states, shape, self._weight, self._bias, self._eps)
+
+
+class _Layer:
+    """One layer: attention, then two products with GELU between them; each is added and normed."""
+
+    def __init__(self, layer: Any) -> None:  # noqa: ANN401 - of three classes of transformers
+        attention = layer.attention.self
+        self._num_heads = int(attention.num_attention_heads)
+        self._dtype = attention.query.weight.dtype
+        self._query = join_linears(attention.query, scale=attention.attention_head_size**-0.5)
+        self._keys_values = join_linears(attention.key, attention.value)
+        self._attended = join_linears(layer.attention.output.dense)
+        self._attention_norm = _Norm(layer.attention.output.LayerNorm)
+        inner, outer = layer.intermediate.dense, layer.output.dense
+        self._inner = PackedLinear(inner.weight, inner.bias, "gelu")
+        self._outer = PackedLinear(outer.weight, outer.bias)
+        self._norm = _Norm(layer.output.LayerNorm)
+
+    def transform(
+        self, states: Tensor, groups: Sequence[Group], *, only: Tensor | None = None
+    ) -> Tensor:
+        """Compute new states from all states, (t, h); with ``only``, those at n places, (n, h)."""
+        rows = states.to(self._dtype)
+        keys_values = self._keys_values(rows)
+        if only is not None:
+            states, rows = states[only], rows[only]
+        found = attend(self._query(rows), keys_values, groups, num_heads=self._num_heads)
+        states = self._attention_norm(states + self._attended(found))
+        changed = self._outer(self._inner(states.to(self._dtype)))
+        return self._norm(states.add_(changed))
+
+
+def is_supported(body: nn.Module) -> bool:
+    """Say whether a body is computed by ``PackedBody``: BERT or RoBERTa as they were published.
+
+    Args:
+        body: A transformers model; other kinds, other activations than GELU and relative positions
+            are not.
+    """
+    if type(body).__name__ not in (_BERT, *_ROBERTA):
+        return False
+    parts: Any = body
+    config = parts.config
+    weight = parts.embeddings.word_embeddings.weight
+    return (
+        config.hidden_act == "gelu"
+        and getattr(config, "position_embedding_type", None) in (None, "absolute")
+        and not config.is_decoder
+        and not config.add_cross_attention
+        and config.num_hidden_layers > 0
+        and weight.device.type == "cpu"
+        and weight.dtype in (torch.float32, torch.bfloat16)
+    )
+
+
+def _skips_padding(body: nn.Module) -> bool:
+    return type(body).__name__ in _ROBERTA
+
+
+def _concatenate(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    return np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
+
+
+def _count_places(texts: PackedTexts, padding: int | None) -> Tensor:
+    """Number each text's tokens from 0; with ``padding``, as RoBERTa does.
+
+    There the first is ``padding + 1``, and a token that is the padding's own id, which a text may
+    hold as ``<pad>``, is not counted and stands at ``padding``.
+    """
+    counted = torch.ones_like(texts.ids) if padding is None else texts.ids.ne(padding).long()
+    seen = counted.cumsum(0)
+    lengths = torch.diff(texts.starts, append=torch.tensor([len(texts.ids)]))
+    before = (seen - counted)[texts.starts].repeat_interleave(lengths)
+    places = seen - before
+    return places - 1 if padding is None else places * counted + padding
