@@ -17,7 +17,13 @@ from ance_plugin.records import Qrels
 from evaluation.comparison import Comparison, Expected, ExpectedFigure, Settings, System
 from evaluation.costs import read_latency, read_run_seconds
 from evaluation.examples import choose_topics, clean, make_examples
-from evaluation.notes import about_qrels, count_without_relevant, flag_copies
+from evaluation.notes import (
+    about_depths,
+    about_directions,
+    about_qrels,
+    count_without_relevant,
+    flag_copies,
+)
 from evaluation.overlap import measure_overlaps
 from evaluation.pairs import against, run_tests
 from evaluation.systems import find_baseline, measure_run, name_systems
@@ -82,7 +88,13 @@ def compare_runs(
     ]
     values = {each.system.name: each.values for each in measured}
     systems, notes = _flag_copies([each.system for each in measured])
-    notes = [*about_qrels(judgments), *(note for each in measured for note in each.notes), *notes]
+    notes = [
+        *about_qrels(judgments),
+        *(note for each in measured for note in each.notes),
+        *notes,
+        *about_depths({each.name: each.num_hits for each in systems}, settings.measures),
+        *about_directions(settings.measures),
+    ]
     for note in notes:
         logger.warning("%s", note)
     tested = run_tests(values, chosen, settings)

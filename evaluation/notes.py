@@ -32,25 +32,43 @@ def flag_run(name: str, path: Path, run: Run, qrels: Qrels) -> list[str]:
     flags = []
     num_missing = sum(not run.get(qid) for qid in qrels)
     if num_missing:
-        flags.append(f"{name} has no hits for {num_missing} topics; they count zero")
+        flags.append(
+            f"{name} has no hits for {num_missing} of {len(qrels)} topics; they count zero"
+        )
     if not any(hit.docid in judged for qid, judged in qrels.items() for hit in run.get(qid, ())):
         flags.append(f"no hit of {name} is judged{_show_docids(run, qrels)}")
     return flags + _flag_tuning(name, path, qrels)
 
 
-def about_run(name: str, run: Run, qrels: Qrels, measured: Sequence[str]) -> list[str]:
-    """Say what a reader may overlook: topics left out, and measures that look below the hits."""
+def about_unjudged(name: str, num_unjudged: int, num_topics: int) -> list[str]:
+    """Say how many topics of a run the qrels lack."""
+    if not num_unjudged:
+        return []
+    return [f"{num_unjudged} of the {num_topics} topics of {name} have no judgments; ignored"]
+
+
+def about_depths(num_hits: Mapping[str, int], measured: Sequence[str]) -> list[str]:
+    """Say which measures look deeper than the hits of which systems.
+
+    Args:
+        num_hits: name -> the largest number of hits of a topic.
+        measured: Measures.
+
+    Returns:
+        At most one note a measure.
+    """
     notes = []
-    num_unjudged = sum(qid not in qrels for qid in run)
-    if num_unjudged:
-        notes.append(f"{name} has {num_unjudged} topics without judgments; ignored")
-    num_hits = max((len(hits) for hits in run.values()), default=0)
-    deeper = [measure for measure in measured if (measures.find_cutoff(measure) or 0) > num_hits]
-    if deeper:
-        notes.append(
-            f"{name} has at most {num_hits} hits for a topic; {', '.join(deeper)} looks deeper"
-        )
+    for measure in measured:
+        cutoff = measures.find_cutoff(measure) or 0
+        short = [f"{name} ({count})" for name, count in num_hits.items() if count < cutoff]
+        if short:
+            notes.append(f"{measure} looks deeper than the hits a topic has in {', '.join(short)}")
     return notes
+
+
+def about_directions(measured: Sequence[str]) -> list[str]:
+    """Say of which measures less is better."""
+    return [f"less is better of {name}" for name in measured if measures.is_lower_better(name)]
 
 
 def flag_copies(hashes: Mapping[str, str]) -> dict[str, str]:
@@ -74,8 +92,8 @@ def _show_docids(run: Run, qrels: Qrels) -> str:
     retrieved = next((hit.docid for hits in run.values() for hit in hits), None)
     judged = next((docid for judged in qrels.values() for docid in judged), None)
     return (
-        f": it has docids such as {retrieved!r}, the qrels {judged!r}; "
-        "are they of the same collection?"
+        f": it has docids such as {retrieved!r}, the qrels {judged!r}, "
+        "so they may be of different collections"
     )
 
 

@@ -11,7 +11,7 @@ from ance_plugin.artifacts import sha256_file
 from ance_plugin.formats.runs import read_run
 from ance_plugin.records import Hit, Qrels, Run
 from evaluation.comparison import Settings, System
-from evaluation.notes import about_run, flag_run
+from evaluation.notes import about_unjudged, flag_run
 from evaluation.overlap import DEPTHS
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ def measure_run(
         raise ValueError(_explain_no_topic(run, judgments, path=path, qrels_name=qrels))
     logger.info("measuring %s: %d topics", name, len(judgments))
     flags = flag_run(name, path, run, judgments)
+    num_unjudged = sum(qid not in judgments for qid in run)
     num_hits = max(len(hits) for hits in run.values())
     curve = _recall_names(settings.measures, num_hits)
     values = measures.per_topic(run, judgments, [*settings.measures, *curve])
@@ -65,7 +66,7 @@ def measure_run(
             path=str(path),
             sha256=sha256_file(path),
             num_missing=sum(not run.get(qid) for qid in judgments),
-            num_unjudged=sum(qid not in judgments for qid in run),
+            num_unjudged=num_unjudged,
             flags=tuple(flags),
             num_hits=num_hits,
         ),
@@ -75,7 +76,7 @@ def measure_run(
             for measure, depth in curve.items()
         },
         top={qid: run[qid][: DEPTHS[-1]] for qid in judgments if run.get(qid)},
-        notes=flags + about_run(name, run, judgments, settings.measures),
+        notes=flags + about_unjudged(name, num_unjudged, len(run)),
     )
 
 

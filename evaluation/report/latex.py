@@ -8,6 +8,7 @@ from evaluation.report.tables import (
     legend,
     list_flags,
     mean_rows,
+    show,
 )
 
 _LATEX = str.maketrans(
@@ -18,7 +19,6 @@ _LATEX = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         **{character: f"\\{character}" for character in "&%$#_{}"},
-        "\n": " ",
     }
 )
 _FLAG = r"$^{\ast}$"
@@ -59,4 +59,4 @@ def format_latex(comparison: Comparison) -> str:
 
 
 def _escape(text: str) -> str:
-    return text.translate(_LATEX)
+    return show(text).translate(_LATEX)

@@ -28,7 +28,7 @@ def make_table(
         The table, in a box that scrolls where the page is narrow.
     """
     header, *body = rows
-    kinds = [{_kind(cell) for cell in column} for column in zip(*body, strict=True)]
+    kinds = [{_kind(cell) for cell in column if cell} for column in zip(*body, strict=True)]
     classes = [kind.pop() if len(kind) == 1 else None for kind in kinds]
     headings = zip(header, classes, strict=True)
     head = tag("tr", *(tag("th", cell, scope="col", class_=kind) for cell, kind in headings))

@@ -42,6 +42,12 @@ class Table:
 PLAIN = Style()
 
 
+def show(text: str) -> str:
+    """Put a text on one line; what would steer a terminal, such as an escape, is replaced."""
+    line = " ".join(text.splitlines())
+    return "".join(character if character.isprintable() else "\ufffd" for character in line)
+
+
 def describe_title(comparison: Comparison) -> str:
     """Say what was measured, on how much."""
     return f"{comparison.qrels}, means over {comparison.num_topics} topics"
@@ -70,7 +76,7 @@ def legend(comparison: Comparison) -> str:
         opening = f"{MARK} differs from {comparison.baseline}"
         family = f"({len(comparison.differences)} against the baseline)"
     if is_simultaneous(settings.test):
-        corrected = "which holds the family-wise error over all pairs of systems in each measure"
+        corrected = "the family-wise error held over all pairs of systems in each measure"
     elif settings.correction == "none":
         corrected = "p-values not corrected"
     else:

@@ -14,6 +14,7 @@ from evaluation.report.tables import (
     list_flags,
     list_notes,
     mean_rows,
+    show,
 )
 
 _MARKDOWN = re.compile(r"([\\`*\[\]<>|])|(?<!\w)(_)|(_)(?!\w)")
@@ -21,15 +22,15 @@ _MARKDOWN = re.compile(r"([\\`*\[\]<>|])|(?<!\w)(_)|(_)(?!\w)")
 
 def format_terminal(comparison: Comparison) -> str:
     """Align the tables with spaces; what makes values doubtful comes first."""
-    parts = [describe_title(comparison)]
-    parts += [f"{FLAG} {flag}" for flag in list_flags(comparison)]
+    parts = [show(describe_title(comparison))]
+    parts += [f"{FLAG} {show(flag)}" for flag in list_flags(comparison)]
     parts.append(_align(mean_rows(comparison)))
     if legend(comparison):
-        parts += [legend(comparison), _align(difference_rows(comparison))]
+        parts += [show(legend(comparison)), _align(difference_rows(comparison))]
     for table in further_tables(comparison):
         parts.append(f"{table.title}\n{_align(table.rows)}")
-    parts += [f"note: {note}" for note in list_notes(comparison)]
-    return "\n\n".join(_visible(part) for part in parts) + "\n"
+    parts += [f"note: {show(note)}" for note in list_notes(comparison)]
+    return "\n\n".join(parts) + "\n"
 
 
 def format_markdown(comparison: Comparison) -> str:
@@ -54,7 +55,7 @@ def format_markdown(comparison: Comparison) -> str:
 
 
 def _align(rows: Sequence[Sequence[str]]) -> str:
-    cleaned = [[_one_line(cell) for cell in row] for row in rows]
+    cleaned = [[show(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cleaned, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -74,16 +75,4 @@ def _escape_rows(rows: Sequence[Sequence[str]]) -> list[list[str]]:
 
 def _escape(text: str) -> str:
     """Keep names and texts from being Markdown or HTML; an underscore within a word is none."""
-    return _MARKDOWN.sub(r"\\\g<0>", _one_line(text)).replace("&", "&amp;")
-
-
-def _one_line(text: str) -> str:
-    return _visible(" ".join(text.splitlines()))
-
-
-def _visible(text: str) -> str:
-    """Replace what would steer a terminal, such as an escape in a file's name."""
-    return "".join(
-        character if character.isprintable() or character in "\n\t" else "\ufffd"
-        for character in text
-    )
+    return _MARKDOWN.sub(r"\\\g<0>", show(text)).replace("&", "&amp;")
