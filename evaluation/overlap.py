@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from functools import cache
+from itertools import accumulate, combinations
 
 from ance_plugin.records import Hit
 from evaluation.comparison import Overlap
@@ -76,18 +77,22 @@ def rank_biased_overlap(
     if not short:
         return 0.0
     places = {docid: rank for rank, docid in enumerate(long, start=1)}
-    entries = [0] * (len(long) + 1)  # of the documents in common, at the depth that has them twice
-    for rank, docid in enumerate(short, start=1):
-        if docid in places:
-            entries[max(rank, places[docid])] += 1
-    total, common, common_in_short = 0.0, 0, 0
-    for depth in range(1, len(long) + 1):
-        common += entries[depth]
-        if depth == len(short):
-            common_in_short = common
-        weight = persistence**depth
-        total += common / depth * weight
-        if depth > len(short):
-            total += common_in_short * (depth - len(short)) / (len(short) * depth) * weight
-    last = (common - common_in_short) / len(long) + common_in_short / len(short)
+    depths = [  # at which a document that both have stands in both
+        max(rank, places[docid]) for rank, docid in enumerate(short, start=1) if docid in places
+    ]
+    in_short = sum(depth <= len(short) for depth in depths)
+    tails = _weigh_tails(len(long), persistence)
+    total = sum(tails[depth] for depth in depths)
+    total += in_short * sum(
+        (depth - len(short)) / (len(short) * depth) * persistence**depth
+        for depth in range(len(short) + 1, len(long) + 1)
+    )
+    last = (len(depths) - in_short) / len(long) + in_short / len(short)
     return total * (1 - persistence) / persistence + last * persistence ** len(long)
+
+
+@cache
+def _weigh_tails(length: int, persistence: float) -> tuple[float, ...]:
+    """Sum the weights over the depths from each depth on: what one document in common adds."""
+    weights = [persistence**depth / depth for depth in range(1, length + 1)]
+    return (0.0, *reversed(list(accumulate(reversed(weights)))))
