@@ -1,7 +1,8 @@
 """Build a FAISS index from vectors, in the folder layout that ``pyserini.search.faiss`` opens.
 
 ``index`` is FAISS's own file and ``docid`` has a docid a line, the row of a vector being its line.
-``metadata.json`` adds which encoder made the vectors, so that no other one searches them.
+``metadata.json`` adds which encoder made the vectors, so that no other one searches them. A flat
+index of some size has 8-bit codes of its vectors beside them (``index/flat.py``).
 """
 
 import logging
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from ance_plugin import artifacts
 from ance_plugin.formats.vectors import Vectors
+from ance_plugin.index.flat import LEAST_VECTORS, CodeWriter
 from ance_plugin.progress import track
 from ance_plugin.version import describe_versions
 
@@ -27,6 +29,7 @@ INDEX_FILE = "index"
 DOCID_FILE = "docid"
 _TRAINING_VECTORS = 100_000
 _SEED = 0
+_BYTES_AT_ONCE = 1 << 20
 
 
 def build_dense_index(
@@ -63,12 +66,19 @@ def build_dense_index(
     started = time.monotonic()
     with artifacts.new_directory(output, overwrite=overwrite) as staging:
         _train(index, vectors, factory)
+        coder = _new_coder(staging, vectors, factory)
         with (staging / DOCID_FILE).open("w", encoding="utf-8", newline="\n") as file:
             blocks = track(vectors.iter_blocks(), what="dense index", total=vectors.num_blocks)
             for docids, block in blocks:
                 index.add(np.ascontiguousarray(block, dtype=np.float32))
+                if coder is not None:
+                    coder.write(block)
                 file.writelines(f"{docid}\n" for docid in docids)
-        faiss.write_index(index, str(staging / INDEX_FILE))
+        if coder is not None:
+            coder.close()
+        with (staging / INDEX_FILE).open("wb") as file:
+            # FAISS's own writer takes no notice where the disk refuses the last bytes.
+            faiss.write_index(index, faiss.PyCallbackIOWriter(file.write, _BYTES_AT_ONCE))
         seconds = time.monotonic() - started
         artifacts.seal(staging, KIND, _describe(vectors, factory, seconds))
     size = (output / INDEX_FILE).stat().st_size
@@ -115,6 +125,13 @@ def _train(index: "faiss.Index", vectors: Vectors, factory: str) -> None:
             f"factory {factory!r} cannot be trained on {len(sample)} vectors ({reason}); use one "
             "with fewer lists or centroids, or Flat"
         ) from err
+
+
+def _new_coder(folder: Path, vectors: Vectors, factory: str) -> CodeWriter | None:
+    if factory != "Flat" or vectors.num_vectors < LEAST_VECTORS:
+        return None
+    center = _sample(vectors, LEAST_VECTORS).mean(axis=0)
+    return CodeWriter(folder, vectors.num_vectors, center)
 
 
 def _sample(vectors: Vectors, num_wanted: int) -> NDArray[np.float32]:

@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ance_plugin import artifacts
 from ance_plugin.errors import ArtifactError, MismatchError
+from ance_plugin.index.codes import Codes
 from ance_plugin.index.dense import DOCID_FILE, INDEX_FILE, KIND
+from ance_plugin.index.flat import read_codes
 
 if TYPE_CHECKING:
     import faiss
@@ -20,12 +25,29 @@ _NOT_COMPARED = {"name", "overrides"}
 
 @dataclass(frozen=True, slots=True)
 class StoredIndex:
-    """A FAISS index, the docid of each row, and what is known of how it was made."""
+    """A FAISS index, the docid of each row, and what is known of how it was made.
+
+    A flat index that was built here has the codes of its vectors too.
+    """
 
     path: Path
     faiss_index: "faiss.Index"
     docids: list[str]
     metadata: dict[str, Any]
+    codes: Codes | None = None
+
+    @property
+    def flat_vectors(self) -> NDArray[np.float32] | None:
+        """The vectors as they stand in a flat index, shape (n, d); None for any other index."""
+        import faiss
+
+        flat: Any = faiss.downcast_index(self.faiss_index)
+        if type(flat) not in (faiss.IndexFlat, faiss.IndexFlatIP):
+            return None
+        if flat.metric_type != faiss.METRIC_INNER_PRODUCT or not flat.ntotal:
+            return None
+        values: NDArray[np.float32] = faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d)
+        return values.reshape(flat.ntotal, flat.d)
 
     def require_encoder(self, identity: dict[str, Any] | None, dimension: int) -> None:
         """Refuse an encoder other than the one that made the vectors.
@@ -103,7 +125,10 @@ def open_index(path: Path) -> StoredIndex:
         raise ArtifactError(
             f"{path}: has {faiss_index.ntotal} vectors but {len(docids)} docids; index it again"
         )
-    return StoredIndex(path, faiss_index, docids, metadata)
+    codes = read_codes(path)
+    if codes is not None and codes.values.shape != (faiss_index.ntotal, faiss_index.d):
+        raise ArtifactError(f"{path}: the codes are not those of its vectors; index it again")
+    return StoredIndex(path, faiss_index, docids, metadata, codes)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Dense search over a FAISS index folder, with Pyserini's ``search`` and ``batch_search``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ance_plugin.index.flat import FlatIndex, is_searched_by_codes
 from ance_plugin.index.stored import StoredIndex, open_index
 from ance_plugin.search.vectors import (
     EXTRA_HITS,
@@ -15,9 +16,15 @@ from ance_plugin.search.vectors import (
     VectorSearcher,
 )
 
+_QUERIES_TO_CODE = 32  # at once: fewer do not repay coding an index that has no codes
+
 
 class DenseSearcher(VectorSearcher):
     """Search an index made here or by ``pyserini.index.faiss`` and ``pyserini.encode``.
+
+    A large flat index is searched by 8-bit codes of its vectors and then by the vectors, with the
+    hits and scores of FAISS but for the last digit. One without codes, as Pyserini makes, gets
+    them in memory with the first batch of queries.
 
     Args:
         index_dir: Folder with ``index`` and ``docid``.
@@ -48,18 +55,30 @@ class DenseSearcher(VectorSearcher):
         self.docids = stored.docids
         self.num_docs = len(stored.docids)
         self.dimension = stored.faiss_index.d
+        self._flat: FlatIndex | None = None
+        self._vectors = _choose_vectors(stored)
+        if self._vectors is not None and stored.codes is not None:
+            self._flat = FlatIndex(self._vectors, stored.codes)
         _set_parameter(stored, "efSearch", ef_search)
         _set_parameter(stored, "nprobe", nprobe)
 
     def _find(self, vectors: NDArray[np.float32], k: int, threads: int) -> Iterator[Found]:
-        import faiss
-
-        faiss.omp_set_num_threads(threads)
-        found = self._search_past_ties(np.ascontiguousarray(vectors, np.float32), k)
-        for scores, rows in zip(*found, strict=True):
+        for scores, rows in self._search(np.ascontiguousarray(vectors, np.float32), k, threads):
             is_hit = rows >= 0  # FAISS fills up with -1
             numbers = rows[is_hit].tolist()
             yield Found([self.docids[row] for row in numbers], scores[is_hit], numbers)
+
+    def _search(
+        self, vectors: NDArray[np.float32], k: int, threads: int
+    ) -> Iterable[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        import faiss
+
+        if self._flat is None and self._vectors is not None and len(vectors) >= _QUERIES_TO_CODE:
+            self._flat = FlatIndex(self._vectors)
+        if self._flat is not None:
+            return self._flat.search(vectors, k, threads)
+        faiss.omp_set_num_threads(threads)
+        return zip(*self._search_past_ties(vectors, k), strict=True)
 
     def _search_past_ties(
         self, vectors: NDArray[np.float32], k: int
@@ -102,6 +121,12 @@ class DenseSearcher(VectorSearcher):
             inverted_lists.make_direct_map()
             vectors = self.index.reconstruct_batch(rows)
         return vectors
+
+
+def _choose_vectors(stored: StoredIndex) -> NDArray[np.float32] | None:
+    """Give the vectors of an index that is searched faster by codes; None of any other."""
+    vectors = stored.flat_vectors
+    return vectors if vectors is not None and is_searched_by_codes(*vectors.shape) else None
 
 
 def _set_parameter(stored: StoredIndex, name: str, value: int | None) -> None:

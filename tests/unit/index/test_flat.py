@@ -1,0 +1,154 @@
+"""What holds for the codes that a flat index has beside its vectors."""
+
+import faiss
+import numpy as np
+import pytest
+
+from ance_plugin.errors import ArtifactError
+from ance_plugin.index import dense, exact, flat
+from ance_plugin.index.codes import can_multiply, encode_vectors
+from ance_plugin.index.dense import build_dense_index
+from ance_plugin.index.exact import search_exactly
+from ance_plugin.index.flat import FlatIndex, is_searched_by_codes, read_codes
+from ance_plugin.index.stored import open_index
+
+needs_codes = pytest.mark.skipif(
+    not can_multiply(), reason="this processor does not multiply 8-bit integers quickly"
+)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, vectors):
+    """An index of 400 vectors that counts as a large one."""
+    monkeypatch.setattr(dense, "LEAST_VECTORS", 400)
+    build_dense_index(vectors, tmp_path / "index", threads=1)
+    return tmp_path / "index"
+
+
+def test_codes_are_those_of_the_vectors(folder, rows):
+    """Blocks of any size give the codes that one block gives."""
+    codes = read_codes(folder)
+
+    expected = encode_vectors(rows, codes.center)
+    assert np.array_equal(codes.values, expected.values)
+    assert np.array_equal(codes.steps, expected.steps)
+    assert np.array_equal(codes.losses, expected.losses)
+    assert np.array_equal(codes.lengths, expected.lengths)
+    assert np.allclose(codes.center, rows.mean(axis=0), atol=1e-6)
+
+
+def test_stored_index_has_vectors_and_codes(folder, rows):
+    """Which FAISS holds, memory-mapped."""
+    stored = open_index(folder)
+
+    assert np.array_equal(stored.flat_vectors, rows)
+    assert stored.codes.values.shape == (400, 16)
+
+
+@pytest.mark.parametrize("factory", ["HNSW32", "SQ8", "IVF16,Flat"])
+def test_other_indexes_have_neither(tmp_path, monkeypatch, vectors, factory):
+    """Only a flat index is searched by codes."""
+    monkeypatch.setattr(dense, "LEAST_VECTORS", 400)
+    build_dense_index(vectors, tmp_path / "index", threads=1, factory=factory)
+    stored = open_index(tmp_path / "index")
+
+    assert stored.codes is None
+    assert stored.flat_vectors is None
+
+
+def test_index_by_distance_has_no_vectors_to_search_by_codes(tmp_path, rows):
+    """Somebody may bring one."""
+    index = faiss.IndexFlatL2(16)
+    index.add(rows)
+    faiss.write_index(index, str(tmp_path / "index"))
+    (tmp_path / "docid").write_text("".join(f"d{n}\n" for n in range(400)), encoding="utf-8")
+
+    assert open_index(tmp_path).flat_vectors is None
+
+
+@needs_codes
+@pytest.mark.parametrize("has_codes", [True, False])
+@pytest.mark.parametrize("num_queries", [1, 5])
+def test_search_finds_what_faiss_finds(folder, rows, has_codes, num_queries):
+    """The same rows, and scores to the last digits of a float32."""
+    stored = open_index(folder)
+    queries = np.random.default_rng(3).standard_normal((num_queries, 16)).astype(np.float32)
+    index = FlatIndex(stored.flat_vectors, stored.codes if has_codes else None)
+
+    found = index.search(queries, 20, threads=1)
+
+    scores, expected = stored.faiss_index.search(queries, 20)
+    assert [hits.tolist() for _, hits in found] == expected.tolist()
+    assert np.allclose([values for values, _ in found], scores, rtol=1e-6, atol=1e-6)
+
+
+@needs_codes
+def test_threads_of_the_process_are_left_as_they_were(rows):
+    """The encoder's share PyTorch with the search."""
+    import torch
+
+    before = torch.get_num_threads()
+    FlatIndex(rows).search(rows[:1], 1, threads=before + 1)
+
+    assert torch.get_num_threads() == before
+
+
+@needs_codes
+def test_small_indexes_are_left_to_faiss(monkeypatch):
+    """From 10,000 vectors on the codes pay, in the dimensions whose sums a float32 holds."""
+    assert flat.LEAST_VECTORS == 10_000
+    assert is_searched_by_codes(10_000, 1024)
+    assert not is_searched_by_codes(9_999, 1024)
+    assert not is_searched_by_codes(10_000, 1041)
+
+
+@pytest.mark.parametrize(
+    "damage", ["shape", "garbage", "missing", "other index"], ids=lambda damage: damage
+)
+def test_damaged_codes_are_refused(folder, damage):
+    """What to do is said."""
+    (folder / "metadata.json").unlink()  # which would notice the size first
+    if damage == "shape":
+        np.save(folder / "codes-rows.npy", np.zeros((3, 7), np.float32))
+    elif damage == "garbage":
+        (folder / "codes.npy").write_bytes(b"no array")
+    elif damage == "missing":
+        (folder / "codes-center.npy").unlink()
+    else:
+        np.save(folder / "codes.npy", np.zeros((9, 16), np.int8))
+        np.save(folder / "codes-rows.npy", np.zeros((3, 9), np.float32))
+
+    with pytest.raises(ArtifactError, match=r"the codes .*; index it again"):
+        open_index(folder)
+
+
+@needs_codes
+@pytest.mark.parametrize("sizes", [[900], [500, 0, 400], [300, 300, 300], [899, 1]], ids=str)
+@pytest.mark.parametrize("vector_type", [np.float32, np.float16])
+def test_blocks_searched_by_codes_give_what_products_give(monkeypatch, sizes, vector_type):
+    """The slow twin is the search that multiplies all queries with all vectors."""
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((900, 24)).astype(vector_type)
+    queries = rng.standard_normal((70, 24)).astype(np.float32)
+    blocks = np.split(vectors, np.cumsum(sizes)[:-1])
+    slow = search_exactly(queries, blocks, 12)
+    monkeypatch.setattr(exact, "_QUERIES_TO_CODE", 1)
+    monkeypatch.setattr(exact, "_ROWS_TO_CODE", 1)
+    monkeypatch.setattr(exact, "_QUERIES_AT_ONCE", 32)
+    monkeypatch.setattr(exact, "_search_products", None)
+
+    scores, rows = search_exactly(queries, iter(blocks), 12)
+
+    assert np.array_equal(rows, slow[1])
+    assert np.allclose(scores, slow[0], rtol=1e-5, atol=1e-5)
+    assert (scores.dtype, rows.dtype) == (np.float32, np.int64)
+
+
+@needs_codes
+def test_wrong_dimensions_are_named_whichever_way_is_taken(monkeypatch):
+    """Before anything is coded."""
+    monkeypatch.setattr(exact, "_QUERIES_TO_CODE", 1)
+    blocks = [np.zeros((100, 5), np.float32)]
+
+    with pytest.raises(ValueError, match="queries have 4 dimensions, the vectors 5"):
+        search_exactly(np.zeros((1, 4), np.float32), blocks, 1)
