@@ -56,6 +56,34 @@ def write_inputs(folder):
 
 
 @pytest.fixture(scope="session")
+def classifier(tmp_path_factory):
+    """Folder of a BERT classifier of 32 dimensions, its weights at random."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    folder = tmp_path_factory.mktemp("classifier")
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "red", "green", "blue", "fox"]
+    pieces += [*letters, *(f"##{letter}" for letter in letters)]
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n")
+    settings = {"tokenizer_class": "BertTokenizer", "model_max_length": 64}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = BertConfig(
+        vocab_size=len(pieces),
+        intermediate_size=64,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+        num_labels=1,
+        **sizes,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        BertForSequenceClassification(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def encode_docs(tiny_checkpoint):
     """A function that encodes a folder's docs.jsonl with the tiny checkpoint."""
 
