@@ -78,7 +78,8 @@ def build_dense_index(
             coder.close()
         with (staging / INDEX_FILE).open("wb") as file:
             # FAISS's own writer takes no notice where the disk refuses the last bytes.
-            faiss.write_index(index, faiss.PyCallbackIOWriter(file.write, _BYTES_AT_ONCE))
+            writer = faiss.PyCallbackIOWriter(file.write, _BYTES_AT_ONCE)  # type: ignore[attr-defined]
+            faiss.write_index(index, writer)
         seconds = time.monotonic() - started
         artifacts.seal(staging, KIND, _describe(vectors, factory, seconds))
     size = (output / INDEX_FILE).stat().st_size
