@@ -79,7 +79,7 @@ def compare_runs(
     chosen = None if baseline is None else find_baseline(baseline, tags)
     judgments = read_qrels(qrels)
     _check_testable(qrels, judgments, files, chosen, settings)
-    costs = read_latency(latency, tags) if latency else read_run_seconds(files)
+    costs = read_latency(latency, tags, files) if latency else read_run_seconds(files)
     texts = _read_texts(topics, judgments)
     source = None if collection is None else Collection(collection)
     measured = [

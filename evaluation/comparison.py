@@ -155,10 +155,10 @@ class Expected:
 
     @property
     def is_met(self) -> bool | None:
-        """Whether ours is within the tolerance; None where there is none of ours."""
+        """Whether ours, to four digits, is within the tolerance; None where there is none."""
         if self.ours is None:
             return None
-        return abs(self.ours - self.value) <= self.tolerance + 1e-9
+        return abs(round(self.ours, 4) - self.value) <= self.tolerance + 1e-9
 
 
 @dataclass(frozen=True, slots=True)

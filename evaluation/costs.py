@@ -11,13 +11,14 @@ from evaluation.comparison import Cost
 from evaluation.notes import find_inputs
 
 
-def read_latency(path: Path, tags: Mapping[str, str]) -> list[Cost]:
+def read_latency(path: Path, tags: Mapping[str, str], runs: Mapping[str, Path]) -> list[Cost]:
     """Read what ``evaluation latency`` measured of the systems that are compared.
 
     Args:
         path: Its ``latency.json``.
-        tags: System -> tag. A system's rows are those of its name, else of its tag; of several the
-            smallest batch counts, then the depth that ends the system's name, then the first row.
+        tags: System -> tag. A system's rows are those of its name, else of its tag.
+        runs: System -> run. Where the file beside it says how deep it was reranked, rows of other
+            depths are passed over; of what is left the smallest batch counts.
 
     Returns:
         Median milliseconds a query, for the systems it has.
@@ -33,8 +34,10 @@ def read_latency(path: Path, tags: Mapping[str, str]) -> list[Cost]:
     for name, tag in tags.items():
         own = [row for row in rows if row["name"] == name]
         own = own or [row for row in rows if row["name"] == tag]
+        depth = _read_manifest(runs[name]).get("rerank_depth")
+        own = [row for row in own if depth is None or row.get("depth") == depth]
         if own:
-            row = min(own, key=lambda row: (row["batch_size"], not _ends_with_depth(name, row)))
+            row = min(own, key=lambda row: row["batch_size"])
             costs.append(Cost(name, float(row["p50_ms"]), _describe(row)))
     if not costs:
         measured = ", ".join(dict.fromkeys(row["name"] for row in rows)) or "none"
@@ -90,8 +93,12 @@ def _check_rows(path: Path, rows: object) -> list[dict[str, Any]]:
     return rows
 
 
-def _ends_with_depth(name: str, row: dict[str, Any]) -> bool:
-    return row.get("depth") is not None and name.endswith(str(row["depth"]))
+def _read_manifest(run: Path) -> dict[str, Any]:
+    """Read the file beside a run; empty where there is none that can be read."""
+    try:
+        return read_json(manifest_path(run))
+    except (FileNotFoundError, ArtifactError):
+        return {}
 
 
 def _describe(row: dict[str, Any]) -> str:
@@ -101,10 +108,7 @@ def _describe(row: dict[str, Any]) -> str:
 
 def _sum_seconds(path: Path) -> float | None:
     """Return the seconds a topic of a run and of those it was made from; None if one is unknown."""
-    try:
-        manifest = read_json(manifest_path(path))
-    except (FileNotFoundError, ArtifactError):
-        return None
+    manifest = _read_manifest(path)
     seconds, topics = manifest.get("seconds"), manifest.get("num_topics")
     if not isinstance(seconds, int | float) or not isinstance(topics, int) or topics < 1:
         return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ance_plugin.measures import is_lower_better
 from evaluation.comparison import Comparison
 from evaluation.significance import Difference, is_simultaneous
+from evaluation.tables import format_p
 
 MARK = "†"
 FLAG = "⚠"
@@ -154,11 +155,6 @@ def format_difference(difference: Difference, is_significant: bool) -> list[str]
         effect,
         f"{difference.wins}/{difference.ties}/{difference.losses}",
     ]
-
-
-def format_p(p_value: float) -> str:
-    """Write a p-value to four digits."""
-    return "<0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
 
 
 def further_tables(comparison: Comparison) -> list[Table]:

@@ -16,8 +16,9 @@ from evaluation.report.tables import (
     mean_rows,
     show,
 )
+from evaluation.tables import align, pipe
 
-_MARKDOWN = re.compile(r"([\\`*\[\]<>|])|(?<!\w)(_)|(_)(?!\w)")
+_MARKDOWN = re.compile(r"([\\`*\[\]<>])|(?<!\w)(_)|(_)(?!\w)")
 
 
 def format_terminal(comparison: Comparison) -> str:
@@ -44,29 +45,18 @@ def format_markdown(comparison: Comparison) -> str:
     flags = list_flags(comparison)
     if flags:
         parts.append("\n".join(["> [!WARNING]", *(f"> - {_escape(flag)}." for flag in flags)]))
-    parts.append(_pipe(mean_rows(comparison, style)))
+    parts.append(pipe(mean_rows(comparison, style)))
     if legend(comparison):
-        parts += [_escape(legend(comparison)), _pipe(_escape_rows(difference_rows(comparison)))]
+        parts += [_escape(legend(comparison)), pipe(_escape_rows(difference_rows(comparison)))]
     for table in further_tables(comparison):
-        parts += [f"## {table.title}", _pipe(_escape_rows(table.rows))]
+        parts += [f"## {table.title}", pipe(_escape_rows(table.rows))]
     if list_notes(comparison):
         parts.append("\n".join(f"- Note: {_escape(note)}." for note in list_notes(comparison)))
     return "\n\n".join(parts) + "\n"
 
 
 def _align(rows: Sequence[Sequence[str]]) -> str:
-    cleaned = [[show(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cleaned, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cleaned
-    )
-
-
-def _pipe(rows: Sequence[Sequence[str]]) -> str:
-    header, *body = rows
-    lines = [header, ["---"] * len(header), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return align([[show(cell) for cell in row] for row in rows])
 
 
 def _escape_rows(rows: Sequence[Sequence[str]]) -> list[list[str]]:
