@@ -71,7 +71,7 @@ def legend(comparison: Comparison) -> str:
     if not (comparison.pairs or comparison.differences):
         return ""
     if comparison.pairs:
-        opening = "Letters name the systems that one is better than"
+        opening = f"Letters name the systems that one is better than, {MARK} marks a difference,"
         family = f"({len(comparison.pairs)} pairs)"
     else:
         opening = f"{MARK} differs from {comparison.baseline}"

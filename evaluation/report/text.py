@@ -18,7 +18,7 @@ from evaluation.report.tables import (
 )
 from evaluation.tables import align, pipe
 
-_MARKDOWN = re.compile(r"([\\`*\[\]<>])|(?<!\w)(_)|(_)(?!\w)")
+_MARKDOWN = re.compile(r"[\\`*]|<(?=[a-zA-Z/!?])|\](?=[(\[:])|&(?=#?\w+;)|(?<!\w)_|_(?!\w)")
 
 
 def format_terminal(comparison: Comparison) -> str:
@@ -60,9 +60,9 @@ def _align(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _escape_rows(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    return [["d_z" if cell == "d_z" else _escape(cell) for cell in row] for row in rows]
+    return [[_escape(cell) for cell in row] for row in rows]
 
 
 def _escape(text: str) -> str:
     """Keep names and texts from being Markdown or HTML; an underscore within a word is none."""
-    return _MARKDOWN.sub(r"\\\g<0>", show(text)).replace("&", "&amp;")
+    return _MARKDOWN.sub(r"\\\g<0>", show(text))
