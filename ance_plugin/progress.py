@@ -15,9 +15,15 @@ def track[T](items: Iterable[T], *, what: str, total: int | None = None) -> Iter
 
 @contextmanager
 def count(*, what: str, total: int | None = None) -> Iterator[Callable[[int], object]]:
-    """Yield a function that moves a bar on stderr forward; without a terminal it does nothing."""
+    """Yield a function that moves a bar on stderr forward; without a terminal it does nothing.
+
+    There tqdm is left out altogether: even a hidden bar takes a lock that all forks of a process
+    share, and a fork that is killed while it holds it has the others wait for ever.
+    """
+    if not sys.stderr.isatty():
+        yield lambda number: None
+        return
     from tqdm import tqdm
 
-    is_hidden = not sys.stderr.isatty()
-    with tqdm(desc=what, total=total, disable=is_hidden, unit_scale=True, leave=False) as bar:
+    with tqdm(desc=what, total=total, unit_scale=True, leave=False) as bar:
         yield bar.update
