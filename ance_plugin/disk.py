@@ -62,10 +62,10 @@ def claim_command(path: Path) -> Iterator[None]:
 @contextmanager
 def _hold(lock: Path, path: Path, *, waits: bool) -> Iterator[None]:
     with _lock(lock, path, waits=waits) as handle, name_refusals(path):
-        handle.truncate(0)
-        handle.write(f"process {os.getpid()} on {socket.gethostname()}")
-        handle.flush()
         try:
+            handle.truncate(0)
+            handle.write(f"process {os.getpid()} on {socket.gethostname()}")
+            handle.flush()
             yield
         finally:
             lock.unlink(missing_ok=True)
