@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from ance_plugin.cli.flags import new_parser
 from ance_plugin.cli.run import run
-from evaluation.cli import benchmark, compare, qa
+from evaluation.cli import benchmark, compare, latency, negatives, qa
 from evaluation.cli import list as listing
 
-COMMANDS = (benchmark, compare, qa, listing)
+COMMANDS = (benchmark, compare, latency, negatives, qa, listing)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
