@@ -189,6 +189,53 @@ def test_known_measures_pass():
         measures.check_measures([])
 
 
+def test_judged_and_holes_are_shares_of_the_top_hits():
+    """Judged is a grade of zero or more; a short list is divided by its length, none is zero."""
+    run = {
+        "q": [Hit("a", 4.0), Hit("b", 3.0), Hit("c", 2.0), Hit("d", 1.0)],
+        "short": [Hit("a", 1.0)],
+        "none": [],
+    }
+    qrels = {"q": {"a": 0, "b": 2, "c": -1}, "short": {"a": 1}, "none": {"a": 1}, "absent": {}}
+
+    found = measures.per_topic(run, qrels, ["judged@2", "judged@3", "hole_rate@4", "hole_rate"])
+
+    assert found == {
+        "judged@2": {"q": 1.0, "short": 1.0, "none": 0.0, "absent": 0.0},
+        "judged@3": {"q": 2 / 3, "short": 1.0, "none": 0.0, "absent": 0.0},
+        "hole_rate@4": {"q": 0.5, "short": 0.0, "none": 0.0, "absent": 0.0},
+        "hole_rate": {"q": 0.5, "short": 0.0, "none": 0.0, "absent": 0.0},
+    }
+
+
+def test_judged_is_precision_that_takes_every_judgment_for_relevant():
+    """Over at least k hits it is trec_eval's P_k on qrels in which all judged are relevant."""
+    run, qrels = make_judged(np.random.default_rng(7))
+    run = {qid: hits for qid, hits in run.items() if len(hits) >= 5}
+    all_relevant = {
+        qid: {docid: int(grade >= 0) for docid, grade in judged.items()}
+        for qid, judged in qrels.items()
+    }
+
+    found = measures.per_topic(run, qrels, ["judged@5", "hole_rate@5"])
+
+    expected = ask_trec_eval(run, all_relevant, ["P_5"])["P_5"]
+    assert found["judged@5"] == pytest.approx(expected)
+    assert {qid: 1 - found["judged@5"][qid] for qid in qrels if qid in run} == pytest.approx(
+        {qid: value for qid, value in found["hole_rate@5"].items() if qid in run}
+    )
+
+
+def test_names_tell_cutoff_level_and_direction():
+    """What a report needs of a measure is in its name."""
+    assert (measures.find_cutoff("recall@100-l2"), measures.find_level("recall@100-l2")) == (100, 2)
+    assert (measures.find_cutoff("map"), measures.find_level("map")) == (None, 1)
+    assert measures.is_lower_better("hole_rate@10")
+    assert not measures.is_lower_better("judged@10")
+    with pytest.raises(ValueError, match="takes no relevance level, every grade is a judgment"):
+        measures.check_measures(["judged@10-l2"])
+
+
 def test_means_need_topics():
     """There is no mean over nothing."""
     with pytest.raises(ValueError, match="qrels have no topics"):

@@ -81,10 +81,11 @@ def test_gaps_are_told(tmp_path):
 
     assert found.notes == (
         "1 of 3 topics have no relevant document; they count zero",
-        "bm25 has no hits for 1 topics; they count zero",
-        "bm25 has 1 topics without judgments; ignored",
+        "bm25 has no hits for 1 of 3 topics; they count zero",
+        "1 of the 3 topics of bm25 have no judgments; ignored",
     )
     assert (found.num_without_relevant, found.systems[0].num_missing) == (1, 1)
+    assert found.systems[0].flags == ("bm25 has no hits for 1 of 3 topics; they count zero",)
 
 
 def test_no_note_without_a_gap(tmp_path, qrels):
@@ -116,10 +117,11 @@ def test_tuning_on_evaluated_topics_is_told(tmp_path, qrels):
 
     found = compare_runs(qrels, [tuned, other], settings=MRR)
 
-    assert found.notes == (
-        "rrf was tuned on 2 of the 3 topics evaluated (tuned on dev): "
-        "its values are no test result",
+    (flag,) = found.systems[0].flags
+    assert flag == (
+        "rrf was tuned on 2 of the 3 topics evaluated (tuned on dev): its values are no test result"
     )
+    assert flag in found.notes
 
 
 @pytest.mark.parametrize(
@@ -136,9 +138,9 @@ def test_a_damaged_manifest_is_told(tmp_path, qrels):
     path = make_run(tmp_path, "bm25.trec", [1, 1, 1])
     (tmp_path / "bm25.trec.json").write_text("{")
 
-    (note,) = compare_runs(qrels, [path], settings=MRR).notes
+    (flag,) = compare_runs(qrels, [path], settings=MRR).systems[0].flags
 
-    assert "cannot tell on what bm25 was tuned" in note
+    assert "cannot tell on what bm25 was tuned" in flag
 
 
 def test_names_come_from_files(tmp_path):
@@ -200,14 +202,14 @@ def test_settings_are_checked(wrong, problem):
 
 
 def test_the_command_writes_all_files_and_prints_the_table(tmp_path, qrels, capsys):
-    """One call writes the four files whole and the terminal table to stdout."""
+    """One call writes every file whole and the terminal table to stdout."""
     paths = [make_run(tmp_path, f"{name}.trec", [rank] * 3) for name, rank in (("a", 1), ("b", 2))]
     output = tmp_path / "out"
     flags = ["compare", "--qrels", qrels, "--runs", *map(str, paths), "--output", str(output)]
 
     assert main([*flags, "--measures", "mrr", "mrr", "--baseline", "a"]) == 0
     assert sorted(file.name for file in output.iterdir()) == [
-        "comparison.json", "table.csv", "table.md", "table.tex",
+        "comparison.json", "index.html", "table.csv", "table.md", "table.tex", "topics.csv",
     ]  # fmt: skip
     assert "b             0.5000†" in capsys.readouterr().out
     assert json.loads((output / "comparison.json").read_text())["means"] == {

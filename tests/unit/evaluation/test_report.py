@@ -3,15 +3,25 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
-from evaluation.compare import Comparison, Settings, System
+from evaluation.comparison import (
+    Comparison,
+    Cost,
+    Expected,
+    Overlap,
+    Pair,
+    Settings,
+    System,
+)
 from evaluation.report import (
     format_csv,
     format_latex,
     format_markdown,
     format_terminal,
+    format_topics_csv,
     to_json,
     write_report,
 )
@@ -164,3 +174,117 @@ def test_json_holds_what_is_needed_to_compute_it_again(tmp_path):
     assert found["settings"]["correction"] == "holm"
     assert (found["num_topics"], found["versions"]) == (3, {"ranx": "0.3.21"})
     assert found["notes"] == ["ance has gaps"]
+
+
+def make_pairs(comparison, difference):
+    """Turn a comparison with a baseline into one of all pairs."""
+    differences = {"mrr": difference, "hits@20": SAME}
+    settings = replace(comparison.settings, all_pairs=True)
+    return replace(comparison, settings=settings, pairs=(Pair("ance_v1", "bm25", differences),))
+
+
+def test_letters_name_the_systems_that_are_beaten():
+    """The better system of a pair has the other's letter; the worse and the equal have none."""
+    comparison = make_pairs(make_comparison(), BETTER)
+
+    assert "| b: ance_v1 | **0.7000**<sup>a</sup> | **10.0000** |" in format_markdown(comparison)
+    assert "b: ance_v1          0.7000ᵃ  10.0000" in format_terminal(comparison)
+    assert r"b: ance\_v1 & \textbf{0.7000}$^{\mathrm{a}}$" in format_latex(comparison)
+    assert "(1 pairs)" in format_terminal(comparison)
+
+    worse = make_pairs(make_comparison(), replace(BETTER, mean=-0.3))
+    assert "| a: bm25 (baseline) | 0.4000<sup>b</sup> | 9.0000 |" in format_markdown(worse)
+
+
+def test_less_is_better_of_holes():
+    """The least hole rate stands out, and it is what beats another."""
+    comparison = make_comparison(baseline=None, notes=())
+    values = {
+        "bm25": {"hole_rate@10": {"1": 0.5, "2": 0.7, "3": 0.6}},
+        "ance_v1": {"hole_rate@10": {"1": 0.8, "2": 0.9, "3": 0.7}},
+    }
+    settings = Settings(measures=("hole_rate@10",), all_pairs=True)
+    pairs = (Pair("ance_v1", "bm25", {"hole_rate@10": replace(BETTER, mean=0.2)}),)
+
+    found = replace(comparison, values=values, settings=settings, pairs=pairs)
+
+    assert "| a: bm25 | **0.6000**<sup>b</sup> |" in format_markdown(found)
+    assert "| b: ance_v1 | 0.8000 |" in format_markdown(found)
+
+
+def test_letters_go_on_after_the_alphabet():
+    """The 26th system, after 25 letters without q, is aa, the 27th ab."""
+    comparison = replace(make_comparison(), values={f"s{at}": {} for at in range(27)})
+
+    letters = [comparison.letter(f"s{at}") for at in (0, 15, 16, 24, 25, 26)]
+
+    assert letters == ["a", "p", "r", "z", "aa", "ab"]
+
+
+def test_flags_come_first_in_every_format():
+    """What makes a value doubtful is above the tables and beside the system's name."""
+    comparison = make_comparison(notes=("bm25 was tuned on 2 topics", "other"))
+    flagged = replace(comparison.systems[0], flags=("bm25 was tuned on 2 topics",))
+    comparison = replace(comparison, systems=(flagged, comparison.systems[1]))
+
+    terminal, markdown = format_terminal(comparison), format_markdown(comparison)
+    rows = list(csv.DictReader(io.StringIO(format_csv(comparison))))
+
+    assert terminal.splitlines()[2] == "⚠ bm25 was tuned on 2 topics"
+    assert "bm25 (baseline) ⚠  0.4000" in terminal
+    assert terminal.endswith("\n\nnote: other\n")
+    assert "> [!WARNING]\n> - bm25 was tuned on 2 topics.\n\n| system" in markdown
+    assert "| bm25 (baseline) ⚠ | 0.4000" in markdown
+    assert r"bm25 (baseline)$^{\ast}$ & 0.4000" in format_latex(comparison)
+    assert "$^{\\ast}$bm25 was tuned on 2 topics." in format_latex(comparison)
+    assert [row["flags"] for row in rows] == ["bm25 was tuned on 2 topics"] * 2 + [""] * 2
+    assert to_json(comparison)["systems"][0]["flags"] == ("bm25 was tuned on 2 topics",)
+
+
+def test_published_figures_costs_and_overlaps_are_tables():
+    """Each has a heading and its numbers; what was not measured says so."""
+    comparison = replace(
+        make_comparison(),
+        expected=(
+            Expected("bm25", "mrr", 0.41, 0.02, "Someone 2020", "k1 0.9", 0.4),
+            Expected("bm25", "map", 0.3, 0.001, "Someone 2020", "k1 0.9", None),
+            Expected("ance_v1", "mrr", 0.9, 0.1, "Someone 2021", "", 0.7),
+        ),
+        costs=(Cost("bm25", 4.125, "measured"),),
+        overlaps=(Overlap("bm25", "ance_v1", {10: 0.5, 100: 0.75}, 0.625),),
+    )
+
+    text = format_markdown(comparison)
+
+    assert "| bm25 | mrr | 0.4000 | 0.4100 | -0.0100 | 0.02 | yes | Someone 2020 | k1 0.9 |" in text
+    assert "| bm25 | map | not measured | 0.3000 |  | 0.001 |  |" in text
+    assert "| ance_v1 | mrr | 0.7000 | 0.9000 | -0.2000 | 0.1 | no |" in text
+    assert "## Time of a query\n\n| system | ms | how measured |" in text
+    assert "| bm25 | 4.12 | measured |" in text
+    assert "| bm25 | ance_v1 | 0.500 | 0.750 | 0.625 |" in text
+    assert to_json(comparison)["expected"][0]["ours"] == 0.4
+
+
+def test_every_topic_has_a_line():
+    """The table of topics has each system's values of all measures."""
+    rows = list(csv.reader(io.StringIO(format_topics_csv(make_comparison()))))
+
+    assert rows[:2] == [["qid", "system", "mrr", "hits@20"], ["1", "bm25", "0.5", "9.0"]]
+    assert rows[-1] == ["3", "ance_v1", "0.6", "10.0"]
+    assert len(rows) == 7
+
+
+def test_names_are_never_markup_nor_control():
+    """HTML, links, emphasis, pipes and escapes in a name are text in every format."""
+    name = "<b>*a*|_x_[l](u)\x1b[31m\nz"
+    comparison = make_comparison(baseline=None)
+    comparison = replace(
+        comparison, values={name: comparison.values["bm25"], "b": comparison.values["ance_v1"]}
+    )
+
+    row = format_markdown(comparison).splitlines()[4]
+
+    assert row.startswith("| \\<b>\\*a\\*\\|\\_x\\_[l\\](u)\ufffd[31m z | 0.4000")
+    for text in (format_terminal(comparison), format_latex(comparison)):
+        assert "\x1b" not in text
+        assert "31m z" in text

@@ -6,11 +6,26 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.significance import compare_to_baseline, correct, fisher_p, student_p
+from evaluation.significance import (
+    compare_pairs,
+    correct,
+    fisher_p,
+    mean_interval,
+    negate,
+    student_p,
+    swap_sides,
+)
 
 
 def make_differences(seed, *, size=30, shift=0.05):
     return np.random.default_rng(seed).normal(shift, 0.2, size)
+
+
+def compare_to_baseline(systems, baseline, **settings):
+    """Test each system against a baseline, as ``pairs`` does where one is named."""
+    pairs = [(name, "baseline") for name in systems]
+    found = compare_pairs({**systems, "baseline": baseline}, pairs, **settings)
+    return {name: difference for (name, _), difference in found.items()}
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -159,3 +174,52 @@ def test_a_test_needs_the_same_topics_and_two_of_them():
         compare_to_baseline({"a": np.ones(1)}, np.zeros(1), test="student", correction="holm")
     with pytest.raises(ValueError, match="found 3 and 2"):
         compare_to_baseline({"a": np.ones(3)}, np.zeros(2), test="student", correction="holm")
+
+
+def test_the_pairs_are_the_family():
+    """Three pairs of three systems: Bonferroni multiplies by three, and signs follow the pair."""
+    rng = np.random.default_rng(6)
+    systems = {name: rng.random(30) for name in "abc"}
+    pairs = [("a", "b"), ("a", "c"), ("b", "c")]
+
+    found = compare_pairs(systems, pairs, test="student", correction="bonferroni")
+
+    for first, second in pairs:
+        expected = stats.ttest_rel(systems[first], systems[second]).pvalue
+        difference = found[first, second]
+        assert difference.p_value == pytest.approx(expected)
+        assert difference.p_corrected == pytest.approx(min(1, 3 * expected))
+        assert difference.mean == pytest.approx(systems[first].mean() - systems[second].mean())
+
+
+def test_tukey_is_not_corrected_twice():
+    """A correction on top of Tukey's is refused, and none leaves its p-values as they are."""
+    rng = np.random.default_rng(7)
+    systems = {name: rng.random(12) for name in "abc"}
+
+    with pytest.raises(ValueError, match="tukey holds the family-wise error itself"):
+        compare_pairs(systems, [("a", "b")], test="tukey", correction="holm")
+    (found,) = compare_pairs(systems, [("a", "b")], test="tukey", correction="none").values()
+
+    assert found.p_corrected == found.p_value
+
+
+def test_turning_a_difference_around_turns_its_numbers():
+    """Second minus first has the signs, bounds and winners exchanged; p-values stay."""
+    values = np.array([0.1, 0.5, 0.9, 0.4]), np.array([0.2, 0.4, 0.3, 0.4])
+    systems = dict(zip("ab", values, strict=True))
+    pairs = [("a", "b"), ("b", "a")]
+
+    found = compare_pairs(systems, pairs, test="student", correction="none")
+
+    assert negate(found["a", "b"]) == found["b", "a"]
+    assert (found["a", "b"].wins, swap_sides(found["a", "b"]).wins) == (2, 1)
+
+
+def test_the_interval_of_a_mean_is_scipys():
+    """Student's t over topics; one topic has no width."""
+    values = np.random.default_rng(8).random(25)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+
+    assert mean_interval(values) == pytest.approx((expected.low, expected.high))
+    assert mean_interval(np.array([0.4])) == (0.4, 0.4)
