@@ -78,6 +78,7 @@ class Layout:
             words=("--collection", self.inputs.collection, *threads),
             settings={"collection": self._collection()},
             kind="bm25-index",
+            needs_java=True,
         )
         bm25 = ("--k1", str(settings.k1), "--b", str(settings.b))
         return self._run(
@@ -87,6 +88,7 @@ class Layout:
             ("--sparse-index", str(index.output), *bm25, "--hits", str(hits), *threads),
             {"k1": settings.k1, "b": settings.b, "hits": hits},
             (index,),
+            needs_java=True,
         )
 
     def dense(self, topics: JudgedTopics, encoder: Model) -> Stage:
@@ -198,6 +200,8 @@ class Layout:
         words: tuple[str, ...],
         decisive: dict[str, Any],
         inputs: tuple[Stage, ...],
+        *,
+        needs_java: bool = False,
     ) -> Stage:
         return Stage(
             name=name if topics is self.inputs.test else f"tuning-{name}",
@@ -206,6 +210,7 @@ class Layout:
             words=("--topics", topics.name, *words, "--tag", name),
             settings={**decisive, "topics": topics.topics_sha256},
             inputs=inputs,
+            needs_java=needs_java,
         )
 
     def _folder(self, topics: JudgedTopics) -> Path:
