@@ -34,6 +34,7 @@ LOADS_TORCH = {
     *("ance_plugin/encode/packed_attention.py", "ance_plugin/encode/layouts/folder.py"),
     "ance_plugin/encode/export.py",
     *("ance_plugin/rerank/classifier.py", "ance_plugin/rerank/cross_encoder.py"),
+    "ance_plugin/rerank/packed_classifier.py",
     *("ance_plugin/train/losses.py", "ance_plugin/train/step.py", "ance_plugin/train/ranks.py"),
     *("ance_plugin/train/optimizers.py", "ance_plugin/train/group_step.py"),
 }

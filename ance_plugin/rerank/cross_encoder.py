@@ -22,6 +22,7 @@ from ance_plugin.encode.model import count_positions
 from ance_plugin.encode.settings import EncoderSettings
 from ance_plugin.records import Document
 from ance_plugin.rerank.classifier import Classifier, load_classifier, to_compute_type
+from ance_plugin.rerank.packed_classifier import PackedClassifier, can_pack
 from ance_plugin.rerank.pairs import BestPassage, Pair, PairTokenizer
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class CrossEncoder:
         self._tokenizer_sha256 = _hash_pairs(classifier.tokenizer)
         self._model = to_compute_type(model.to(self.device), torch_dtype(self.precision))
         self._model.train(mode=False)
+        self._packed = PackedClassifier(self._model, has_types=self.pairs.has_types)
 
     @classmethod
     def load(cls, name: str, **options: Any) -> "CrossEncoder":  # noqa: ANN401 - __init__'s own types
@@ -102,7 +104,9 @@ class CrossEncoder:
             FormatError: It is no classifier, or weights are missing.
             ValueError: It tells more than two classes apart.
         """
-        return cls(load_classifier(name), **options)
+        classifier = load_classifier(name)
+        classifier.model.requires_grad_(requires_grad=False)
+        return cls(classifier, **options)
 
     @property
     def max_length(self) -> int:
@@ -144,17 +148,40 @@ class CrossEncoder:
         Raises:
             ValueError: Lengths differ, or a score is not finite, as fp16 may overflow.
         """
-        queries_ids = self._tokenize_once(list(queries))
+        pairs, owners = self.make_pairs(queries, documents, passage=passage)
+        scores = np.full(len(documents), -np.inf, dtype=np.float32)
+        np.maximum.at(scores, owners, self.score_pairs(pairs, on_progress=on_progress))
+        return scores
+
+    def make_pairs(
+        self,
+        queries: Sequence[str],
+        documents: Sequence[Document],
+        *,
+        passage: BestPassage | None = None,
+    ) -> tuple[list[Pair], list[int]]:
+        """Turn queries and documents into pairs of token ids; a text is tokenized once.
+
+        Args:
+            queries: One text for each document.
+            documents: One for each query.
+            passage: How to lay out windows; None makes one pair a document.
+
+        Returns:
+            Pairs, and the place of each one's document.
+
+        Raises:
+            ValueError: Lengths differ.
+        """
+        query_ids = self._tokenize_once(list(queries))
         document_ids = self.tokenize_documents(documents)
         pairs: list[Pair] = []
         owners: list[int] = []
-        for place, ids in enumerate(zip(queries_ids, document_ids, strict=True)):
+        for place, ids in enumerate(zip(query_ids, document_ids, strict=True)):
             made = [self.pairs.join(*ids)] if passage is None else self.pairs.windows(*ids, passage)
             pairs += made
             owners += [place] * len(made)
-        scores = np.full(len(document_ids), -np.inf, dtype=np.float32)
-        np.maximum.at(scores, owners, self.score_pairs(pairs, on_progress=on_progress))
-        return scores
+        return pairs, owners
 
     def tokenize_documents(self, documents: Sequence[Document]) -> list[list[int]]:
         """Turn documents into token ids, title and text joined, whole and without special tokens.
@@ -194,8 +221,12 @@ class CrossEncoder:
 
     @torch.inference_mode()
     def _forward(self, pairs: list[Pair]) -> NDArray[np.float32]:
-        inputs = collate(pairs, self.pairs)
-        logits = self._model(**{name: value.to(self.device) for name, value in inputs.items()})[0]
+        if can_pack(self._model):
+            logits = self._packed(pairs)
+        else:
+            inputs = collate(pairs, self.pairs)
+            on_device = {name: value.to(self.device) for name, value in inputs.items()}
+            logits = self._model(**on_device)[0]
         scores = to_scores(logits)
         result: NDArray[np.float32] = scores.cpu().numpy()
         return result
