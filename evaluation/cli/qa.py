@@ -37,8 +37,6 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     text = "directory to write: tables and answers.json (default: the table on stdout alone)"
     add("--output", type=Path, metavar="PATH", help=text)
     add("--overwrite", action="store_true", help="replace an output that exists")
-    text = "log more, and show tracebacks"
-    add("--verbose", action="store_true", default=argparse.SUPPRESS, help=text)
 
 
 def _qa(args: argparse.Namespace) -> None:
