@@ -1,0 +1,334 @@
+"""Encoding, ours against stock Pyserini and sentence-transformers, in turns in one process.
+
+    python benchmarks/encoding.py passages --collection docs.jsonl.gz [--count 256]
+    python benchmarks/encoding.py minilm --collection docs.jsonl.gz [--count 1024]
+    python benchmarks/encoding.py queries --topics queries.tsv [--count 6980]
+    python benchmarks/encoding.py query --topics queries.tsv [--count 200]
+
+``passages`` and the two kinds of queries use RoBERTa-base with ANCE's head. Its weights are random,
+which changes no time; its byte-level tokenizer is made from the given texts. ``passages`` runs the
+loop of ``python -m pyserini.encode`` (batches of 32 in the collection's order, padded to the
+longest) against our ``encode`` command, each from a file to vectors on disk; ``minilm`` runs
+``SentenceTransformer.encode`` on all-MiniLM-L6-v2 as it is and in bfloat16. All read the same texts
+and cut them at 512 tokens (queries: 64).
+
+The matrix peak is the best rate of the products of the encoder's layers over 4,096 tokens, through
+``F.linear`` or oneDNN's operators, taken in every turn. Work is counted as the padding-free forward
+pass of all layers: 24 h^2 per token and layer, and attention's 4 h per pair of tokens.
+
+On a machine that does other work too, ``--threads 1 --clock cpu`` counts the seconds that the
+process had a processor, which other processes change little.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+BATCH_SIZE = 32  # Pyserini's recipes'; sentence-transformers' default
+_MAX_TOKENS = 512
+_PEAK_ROWS = 4096
+
+
+@dataclass
+class Way:
+    """One way to do the work, and the seconds that each turn took."""
+
+    name: str
+    run: Callable[[], object]
+    precision: str
+    seconds: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all ways do: how many texts, how much arithmetic, and the width of the layers."""
+
+    what: str
+    count: int
+    flops: float
+    hidden_size: int
+
+
+def main() -> int:
+    """Time the ways of one subject, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("subject", choices=list(SUBJECTS))
+    parser.add_argument("--collection", help="what our encode takes; for passages and minilm")
+    parser.add_argument("--topics", help="what our search takes; for queries and query")
+    parser.add_argument("--count", type=int, default=256, help="texts, evenly from the whole")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    import torch
+
+    torch.set_num_threads(args.threads)
+    clock = time.perf_counter if args.clock == "wall" else time.process_time
+    texts = read_texts(args)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if args.subject != "minilm":
+            write_ance(folder / "ance", texts)
+        step = max(1, len(texts) // args.count)
+        chosen = list(islice(texts, 0, step * args.count, step))
+        work, ways = SUBJECTS[args.subject](chosen, folder)
+        peaks = take_turns(ways, work, repeats=args.repeats, clock=clock)
+    print_table(work, ways, peaks)
+    sys.stdout.write(f"\n{args.threads} threads, {args.clock} seconds, medians of {args.repeats}\n")
+    return 0
+
+
+def read_texts(args: argparse.Namespace) -> list[str]:
+    """Read the texts of all documents, or of all topics."""
+    from ance_plugin.formats.collection import Collection
+    from ance_plugin.formats.topics import read_topics
+
+    if args.subject in ("queries", "query"):
+        return [topic.text for topic in read_topics(args.topics)]
+    return [f"{d.title} {d.text}".strip() for d in Collection(args.collection)]
+
+
+def take_turns(
+    ways: Sequence[Way], work: Work, *, repeats: int, clock: Callable[[], float]
+) -> dict[str, float]:
+    """Run every way once in each turn, and measure the peaks.
+
+    The first turn has what is made once, such as compiled kernels; the median leaves it out.
+    """
+    peaks: dict[str, list[float]] = {"fp32": [], "bf16": []}
+    for turn in range(1, repeats + 1):
+        for precision, rates in peaks.items():
+            rates.append(measure_peak(work.hidden_size, precision, clock))
+        for way in ways:
+            started = clock()
+            way.run()
+            way.seconds.append(clock() - started)
+        sys.stderr.write(f"turn {turn} of {repeats}\n")
+    return {precision: max(rates) for precision, rates in peaks.items()}
+
+
+def measure_peak(hidden_size: int, precision: str, clock: Callable[[], float]) -> float:
+    """Measure the best rate of a layer's products, in operations a second."""
+    import torch
+
+    from ance_plugin.encode.device import torch_dtype
+    from ance_plugin.encode.packed_linear import PackedLinear
+
+    dtype = torch_dtype(precision)  # type: ignore[arg-type]
+    best = 0.0
+    for inputs, outputs in ((1, 1), (1, 4), (4, 1)):
+        shape = (outputs * hidden_size, inputs * hidden_size)
+        weight, bias = torch.randn(shape).to(dtype), torch.zeros(shape[0], dtype=dtype)
+        rows = torch.randn(_PEAK_ROWS, shape[1]).to(dtype)
+        for multiply in (
+            PackedLinear(weight, bias),
+            lambda rows, weight=weight, bias=bias: torch.nn.functional.linear(rows, weight, bias),
+        ):
+            for _ in range(4):
+                with torch.inference_mode():
+                    started = clock()
+                    multiply(rows)
+                best = max(best, 2 * _PEAK_ROWS * shape[0] * shape[1] / (clock() - started))
+    return best
+
+
+def print_table(work: Work, ways: Sequence[Way], peaks: dict[str, float]) -> None:
+    """Print rates, ratios to the first way, and shares of the matrix peaks."""
+    out = sys.stdout
+    out.write(f"| way | {work.what}/s | ratio | useful GFLOP/s | of its peak | of bf16's |\n")
+    out.write("| --- | --- | --- | --- | --- | --- |\n")
+    first = statistics.median(ways[0].seconds)
+    for way in ways:
+        seconds = statistics.median(way.seconds)
+        rate = work.flops / seconds
+        shares = [f"{rate / peaks[p]:.0%}" for p in (way.precision, "bf16")]
+        out.write(
+            f"| {way.name} | {work.count / seconds:.1f} | {first / seconds:.1f} "
+            f"| {rate / 1e9:.0f} | {' | '.join(shares)} |\n"
+        )
+    for precision, rate in peaks.items():
+        out.write(f"| matrix peak, {precision} | | | {rate / 1e9:.0f} | | |\n")
+
+
+def compare_passages(texts: list[str], folder: Path) -> tuple[Work, list[Way]]:
+    """Stock ``pyserini.encode`` against ours, from a JSONL file to vectors on disk."""
+    from ance_plugin import jvm
+
+    jvm.start()
+    from pyserini.encode import AnceDocumentEncoder, JsonlCollectionIterator
+    from pyserini.encode._base import JsonlRepresentationWriter
+
+    from ance_plugin.encode.corpus import encode_collection
+    from ance_plugin.encode.encoder import Encoder
+    from ance_plugin.formats.collection import Collection
+
+    checkpoint = folder / "ance"
+    corpus = folder / "corpus.jsonl"
+    lines = (json.dumps({"id": str(n), "contents": text}) for n, text in enumerate(texts))
+    corpus.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    stock = AnceDocumentEncoder(str(checkpoint), device="cpu")
+
+    def run_stock() -> None:
+        batches = JsonlCollectionIterator(str(corpus), ["text"])(BATCH_SIZE)
+        writer = JsonlRepresentationWriter(str(folder / "stock"))
+        with writer:
+            for batch in batches:
+                vectors = stock.encode(texts=batch["text"], max_length=_MAX_TOKENS)
+                writer.write({**batch, "vector": vectors}, ["text"])
+
+    ways = [Way("pyserini.encode", run_stock, "fp32")]
+    encoders = load_ours(str(checkpoint), {"is_lowercased": False})
+    for precision, encoder in encoders.items():
+
+        def run(encoder: Encoder = encoder, output: Path = folder / precision) -> None:
+            encode_collection(Collection(str(corpus)), encoder, output, overwrite=True)
+
+        ways.append(Way(f"ance_plugin.encode {precision}", run, precision))
+    return count_work("passages", encoders["fp32"], texts, _MAX_TOKENS), ways
+
+
+def compare_minilm(texts: list[str], folder: Path) -> tuple[Work, list[Way]]:
+    """``SentenceTransformer.encode`` in its default and its best settings against ours."""
+    del folder
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    from ance_plugin.encode.encoder import Encoder
+    from ance_plugin.encode.sources import find_checkpoint
+
+    path = str(find_checkpoint(MINILM))
+    ways = []
+    for name, precision, batch_size in (
+        ("default", "fp32", BATCH_SIZE),
+        ("bf16", "bf16", BATCH_SIZE),
+        ("bf16, 128 a batch", "bf16", 128),
+    ):
+        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+        model = SentenceTransformer(path, device="cpu", model_kwargs={"dtype": dtype})
+        model.max_seq_length = _MAX_TOKENS
+
+        def run_theirs(model: Any = model, batch_size: int = batch_size) -> None:  # noqa: ANN401
+            model.encode(texts, batch_size=batch_size, show_progress_bar=False)
+
+        ways.append(Way(f"SentenceTransformer.encode, {name}", run_theirs, precision))
+    encoders = load_ours(MINILM, {"max_document_tokens": _MAX_TOKENS})
+    for precision, encoder in encoders.items():
+
+        def run(encoder: Encoder = encoder) -> None:
+            encoder.encode_tokens(encoder.tokenize(texts, _MAX_TOKENS))
+
+        ways.append(Way(f"Encoder, {precision}", run, precision))
+    return count_work("passages", encoders["fp32"], texts, _MAX_TOKENS), ways
+
+
+def compare_queries(texts: list[str], folder: Path) -> tuple[Work, list[Way]]:
+    """Stock ``AnceQueryEncoder``, which takes one query at a time, against a batch of ours."""
+    from ance_plugin import jvm
+
+    jvm.start()
+    from pyserini.encode import AnceQueryEncoder
+
+    stock = AnceQueryEncoder(str(folder / "ance"), device="cpu")
+
+    def run_stock() -> None:
+        for text in texts:
+            stock.encode(text)
+
+    encoders = load_ours(str(folder / "ance"), {})
+    ways = [Way("AnceQueryEncoder", run_stock, "fp32")]
+    ways += [
+        Way(f"Encoder.encode_queries {p}", lambda e=encoder: e.encode_queries(texts), p)  # type: ignore[misc]
+        for p, encoder in encoders.items()
+    ]
+    return count_work("queries", encoders["fp32"], texts, 64), ways
+
+
+def compare_one_query(texts: list[str], folder: Path) -> tuple[Work, list[Way]]:
+    """The same, both one query at a time."""
+    work, ways = compare_queries(texts, folder)
+    encoders = load_ours(str(folder / "ance"), {})
+    for precision, encoder in encoders.items():
+
+        def run(encoder: Any = encoder) -> None:  # noqa: ANN401
+            for text in texts:
+                encoder.encode(text)
+
+        ways.append(Way(f"Encoder.encode, one by one, {precision}", run, precision))
+    return work, [way for way in ways if "encode_queries" not in way.name]
+
+
+def load_ours(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Open a checkpoint in both precisions."""
+    from ance_plugin.encode.encoder import Encoder
+
+    options = {"overrides": overrides, "device": "cpu"}
+    return {p: Encoder.load(name, precision=p, **options) for p in ("fp32", "bf16")}
+
+
+def count_work(what: str, encoder: Any, texts: list[str], max_tokens: int) -> Work:  # noqa: ANN401
+    """Count the arithmetic of a forward pass without padding."""
+    lengths = np.array([len(row) for row in encoder.tokenize(texts, max_tokens)], dtype=np.float64)
+    config = encoder._model.body.config
+    width, layers = config.hidden_size, config.num_hidden_layers
+    flops = layers * (24 * width**2 * lengths.sum() + 4 * width * (lengths**2).sum())
+    sys.stderr.write(f"{len(texts)} {what}, {lengths.mean():.1f} tokens on average\n")
+    return Work(what, len(texts), float(flops), width)
+
+
+def write_ance(folder: Path, texts: Sequence[str]) -> None:
+    """Write RoBERTa-base with ANCE's head as Pyserini's hub repositories hold it, at random."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import RobertaConfig, RobertaModel
+
+    folder.mkdir()
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    core.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=50_265,
+            special_tokens=special,
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        ),
+    )
+    core.model.save(str(folder))
+    settings = {"tokenizer_class": "RobertaTokenizer", "model_max_length": 512}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    torch.manual_seed(0)
+    config = RobertaConfig(vocab_size=50_265, max_position_embeddings=514, type_vocab_size=1)
+    parts = {
+        "roberta": RobertaModel(config),
+        "embeddingHead": torch.nn.Linear(config.hidden_size, 768),
+        "norm": torch.nn.LayerNorm(768),
+    }
+    content = {**config.to_dict(), "model_type": "roberta", "architectures": ["AnceEncoder"]}
+    (folder / "config.json").write_text(json.dumps(content))
+    weights = {f"{n}.{k}": v for n, part in parts.items() for k, v in part.state_dict().items()}
+    torch.save(weights, folder / "pytorch_model.bin")
+
+
+SUBJECTS: dict[str, Callable[[list[str], Path], tuple[Work, list[Way]]]] = {
+    "passages": compare_passages,
+    "minilm": compare_minilm,
+    "queries": compare_queries,
+    "query": compare_one_query,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
