@@ -50,14 +50,16 @@ def rank(docids: Sequence[str], scores: ArrayLike, k: int | None = None) -> list
     Args:
         docids: One docid for each score.
         scores: Shape (n,); made canonical before they are compared.
-        k: Hits to keep; all of them when None.
+        k: Hits to keep, at least 0; all of them when None.
 
     Returns:
         Hits, best first; an empty list where there are no documents.
 
     Raises:
-        ValueError: A score is not finite, or lengths differ.
+        ValueError: A score is not finite, lengths differ, or ``k`` is negative.
     """
+    if k is not None and k < 0:
+        raise ValueError(f"k must be at least 0, found {k}")
     values = canonical_scores(scores).tolist()
     hits = [Hit(docid, score) for docid, score in zip(docids, values, strict=True)]
     return order(hits)[:k]

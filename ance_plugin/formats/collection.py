@@ -12,10 +12,11 @@ import numpy as np
 
 from ance_plugin.errors import FormatError
 from ance_plugin.formats import datasets
-from ance_plugin.formats.lines import read_json_lines, read_lines, require_id
+from ance_plugin.formats.lines import is_header, read_json_lines, read_lines, require_id
 from ance_plugin.records import Document
 
 _ID_FIELDS = ("id", "_id", "docid", "doc_id")
+_HEADER = frozenset({*_ID_FIELDS, "pid", "docno", "text", "contents", "passage", "title", "body"})
 _BEIR_CORPUS = "corpus.jsonl"
 _DPR_HEADER = ["id", "text", "title"]
 
@@ -147,6 +148,8 @@ def _read_tsv(path: Path) -> Iterator[Document]:
         if number == 1 and line.split("\t") == _DPR_HEADER:
             yield from _read_dpr(path, lines)
             return
+        if is_header(line.split("\t"), _HEADER, path, number):
+            continue
         docid, tab, text = line.partition("\t")
         if not tab:
             problem = f'expected "id<TAB>text", found {len(line.split())} words and no tab'

@@ -5,7 +5,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from ance_plugin.errors import FormatError
 from ance_plugin.formats import stdlib_docs
+from ance_plugin.formats.lines import find_id_problem
 from ance_plugin.records import Document, Qrels, Topic
 
 logger = logging.getLogger(__name__)
@@ -31,7 +33,8 @@ def iter_documents(name: str) -> Iterator[Document]:
     dataset = _load(name, "documents", "docs")
     try:
         for record in dataset.docs_iter():
-            yield Document(record.doc_id, _text(record), getattr(record, "title", None) or "")
+            docid = _require_id(record.doc_id, name, "docid")
+            yield Document(docid, _text(record), getattr(record, "title", None) or "")
     except OSError as err:
         raise OSError(
             f"{name}: ir-datasets could not download or read its documents: {err}"
@@ -47,7 +50,10 @@ def read_topics(name: str) -> list[Topic]:
     if _is_stdlib_docs(name):
         return stdlib_docs.read_topics(name.partition("/")[2])
     dataset = _load(name, "topics", "queries")
-    return [Topic(query.query_id, query.default_text()) for query in dataset.queries_iter()]
+    return [
+        Topic(_require_id(query.query_id, name, "qid"), query.default_text())
+        for query in dataset.queries_iter()
+    ]
 
 
 def iter_answers(name: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -79,6 +85,13 @@ def read_qrels(name: str) -> Qrels:
 
 def _is_stdlib_docs(name: str) -> bool:
     return name.partition("/")[0] == stdlib_docs.NAME
+
+
+def _require_id(text: str, name: str, what: str) -> str:
+    problem = find_id_problem(text)
+    if problem is not None:
+        raise FormatError(f"{name}: {what} {problem}")
+    return text
 
 
 def _text(record: Any) -> str:  # noqa: ANN401 - ir-datasets has a type for each dataset

@@ -1,5 +1,6 @@
 """Relevance judgments: TREC qrels, BEIR TSV, or an ir-datasets id."""
 
+import re
 from pathlib import Path
 
 from ance_plugin.errors import FormatError
@@ -7,6 +8,7 @@ from ance_plugin.formats import datasets
 from ance_plugin.formats.lines import read_lines
 from ance_plugin.records import Qrels
 
+_GRADE = re.compile(r"[+-]?[0-9]{1,9}")
 _BEIR_HEADER = ["query-id", "corpus-id", "score"]
 
 
@@ -19,6 +21,8 @@ def read_qrels(name: str) -> Qrels:
             there are no judgments at all.
     """
     path = Path(name)
+    if path.is_dir():
+        raise FormatError(f"{path}: is a folder, expected a file of judgments")
     if path.is_file():
         return _read_file(path)
     return datasets.read_qrels(name)
@@ -48,8 +52,7 @@ def _read_file(path: Path) -> Qrels:
 
 
 def _parse_grade(text: str, path: Path, number: int) -> int:
-    try:
-        return int(text)
-    except ValueError as err:
-        problem = f"relevance must be an integer, found {text!r}"
-        raise FormatError.at(path, number, problem) from err
+    if not _GRADE.fullmatch(text):
+        problem = f"relevance must be an integer, found {text!r}; at most nine digits are taken"
+        raise FormatError.at(path, number, problem)
+    return int(text)

@@ -56,10 +56,16 @@ def write_run(path: Path, run: Run, *, tag: str, output_format: RunFormat = "tre
     A topic without hits has no line, as the format has none for it.
 
     Raises:
-        ValueError: ``tag`` is empty or holds white space.
+        ValueError: ``tag``, a qid or a docid is not one word, or a score is not finite.
     """
     check_tag(tag)
     for qid, hits in run.items():
+        words = [qid, *(docid for docid, _ in hits)]
+        if " ".join(words).split() != words:
+            wrong = next(word for word in words if word.split() != [word])
+            raise ValueError(
+                f"topic {qid!r}: {wrong!r} must be one word: it is a column of the run"
+            )
         if not all(math.isfinite(score) for _, score in hits):
             raise ValueError(f"topic {qid} has a score that is not finite")
     with new_file(path) as file:
@@ -109,6 +115,6 @@ def _parse_score(text: str, path: Path, number: int) -> float:
         score = float(text)
     except ValueError:
         score = math.nan
-    if not math.isfinite(score):
+    if not math.isfinite(score) or "_" in text:  # Python takes 1_0 for 10
         raise FormatError.at(path, number, f"score must be a finite number, found {text!r}")
     return score

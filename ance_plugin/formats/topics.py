@@ -7,11 +7,12 @@ from pathlib import Path
 from ance_plugin.errors import FormatError
 from ance_plugin.formats import datasets, prebuilt_topics
 from ance_plugin.formats.answers import parse_qa_line
-from ance_plugin.formats.lines import read_json_lines, read_lines, require_id
+from ance_plugin.formats.lines import is_header, read_json_lines, read_lines, require_id
 from ance_plugin.records import Topic
 
 _ID_FIELDS = ("qid", "id", "_id", "query_id")
 _TEXT_FIELDS = ("text", "query", "question", "title", "contents")
+_HEADER = frozenset({*_ID_FIELDS, *_TEXT_FIELDS, "query-id", "topic"})
 _TREC_NUMBER = re.compile(r"<num>\s*(?:Number:)?\s*([^\s<]+)", re.IGNORECASE)
 _TREC_TITLE = re.compile(r"<title>\s*(?:Topic:)?\s*([^<]*)", re.IGNORECASE)
 
@@ -20,10 +21,11 @@ def read_topics(name: str) -> list[Topic]:
     """Read topics, told apart by content where endings do not tell.
 
     Args:
-        name: A file of ``qid<TAB>text`` lines, JSON lines (``qid`` or ``id``; ``text``, ``query``
-            or ``title``), TREC ``<top>`` records, or DPR ``question<TAB>['answer', ...]`` lines,
-            whose qids are line numbers from 0 as in Pyserini; else ``pydoc/<split>``, an
-            ir-datasets id, or one of Pyserini's names, such as msmarco-passage-dev-subset.
+        name: A file of ``qid<TAB>text`` lines, the first of which may name the columns, JSON lines
+            (``qid`` or ``id``; ``text``, ``query`` or ``title``), TREC ``<top>`` records, or DPR
+            ``question<TAB>['answer', ...]`` lines, whose qids are line numbers from 0 as in
+            Pyserini; else ``pydoc/<split>``, an ir-datasets id, or one of Pyserini's names, such as
+            msmarco-passage-dev-subset.
 
     Returns:
         The topics in the order of the source.
@@ -66,6 +68,8 @@ def _read_tsv(path: Path) -> Iterator[Topic]:
         if len(columns) != 2:
             problem = f'expected "qid<TAB>text", found {len(columns)} columns'
             raise FormatError.at(path, number, problem)
+        if is_header(columns, _HEADER, path, number):
+            continue
         yield Topic(require_id(columns[0].strip(), path, number, "qid"), columns[1].strip())
 
 

@@ -14,6 +14,7 @@ from ance_plugin.errors import ArtifactError, MismatchError
 from ance_plugin.index.codes import Codes
 from ance_plugin.index.dense import DOCID_FILE, INDEX_FILE, KIND
 from ance_plugin.index.flat import read_codes
+from ance_plugin.index.safety import check_faiss_file
 
 if TYPE_CHECKING:
     import faiss
@@ -104,6 +105,8 @@ def check_encoder(
 def open_index(path: Path) -> StoredIndex:
     """Open an index folder; flat indexes are memory-mapped, not read.
 
+    A folder without our metadata is of unknown origin: see ``check_faiss_file``.
+
     Raises:
         FileNotFoundError: There is no such folder.
         ArtifactError: It is no index, it is damaged, or docids and vectors differ in number.
@@ -114,6 +117,8 @@ def open_index(path: Path) -> StoredIndex:
     for name in (INDEX_FILE, DOCID_FILE):
         if not (path / name).is_file():
             raise ArtifactError(f"{path / name}: is missing; expected a dense index folder")
+    if not metadata or artifacts.is_verifying():
+        check_faiss_file(path / INDEX_FILE)
     try:
         faiss_index = faiss.read_index(str(path / INDEX_FILE), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as err:
