@@ -140,9 +140,9 @@ def start(words):
 @pytest.mark.java
 @pytest.mark.slow
 def test_benchmark_killed_twice_ends_with_the_same_report(undisturbed, flags, tmp_path):
-    """Killed as it encodes, and as it tunes; what was finished before is not made again."""
+    """Killed as Lucene starts, and as it tunes; what was finished before is not made again."""
     output = tmp_path / "report"
-    for stage in ("dense-vectors", "dense-interpolation-tuned"):
+    for stage in ("bm25-index", "dense-interpolation-tuned"):
         with start(flags(output)) as process:
             for line in process.stderr:
                 if f" {stage}: is not there yet" in line or f" {stage}: was not finished" in line:
