@@ -35,6 +35,7 @@ def test_readme_has_commands_for_every_stage():
         assert f"python -m ance_plugin.{stage} " in f"{commands} ".replace("\n", " ")
     assert "python -m evaluation compare " in commands
     assert "python -m evaluation qa " in commands
+    assert "python -m evaluation negatives " in commands
 
 
 @pytest.mark.parametrize("target", re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE))

@@ -7,18 +7,21 @@ from typing import Any
 from ance_plugin.train.plot import plot
 from evaluation.negatives.findings import Analysis, Finding
 from evaluation.negatives.gradients import Spread
-from evaluation.negatives.strategies import DESCRIPTIONS
+from evaluation.negatives.strategies import DESCRIPTIONS, OWN
 
 _LEAST = 1e-12  # losses of negatives that teach nothing underflow; a log axis has no zero
 
 
 def draw_overlap(analysis: Analysis, output: Path) -> None:
-    """Draw, for each series, each strategy's overlap over its checkpoints (figure 3)."""
+    """Draw, for each series, each strategy's overlap over its checkpoints (figure 3).
+
+    What a checkpoint finds itself is left out: of that, all is in its top.
+    """
     groups = _group(analysis)
     figure, axes = _new_figure(len(groups), 1)
     for axis, (series, findings) in zip(axes[0], groups.items(), strict=True):
         labels = [found.label for found in findings]
-        for name in DESCRIPTIONS:
+        for name in (name for name in DESCRIPTIONS if name != OWN):
             points = [
                 (place, found.strategies[name].overlap)
                 for place, found in enumerate(findings)
@@ -29,8 +32,8 @@ def draw_overlap(analysis: Analysis, output: Path) -> None:
         axis.set(title=series, ylim=(-0.03, 1.03))
         axis.set_xticks(range(len(labels)), labels, rotation=20, ha="right")
         axis.margins(x=0.2)
+        axis.legend(fontsize="small")
     axes[0][0].set_ylabel(f"negatives in the top {analysis.settings.depth}")
-    axes[0][-1].legend(fontsize="small")
     _save(figure, output)
 
 
@@ -48,7 +51,7 @@ def draw_gradients(analysis: Analysis, output: Path) -> None:
             axis = axes[row][column]
             axis.set(title=f"{series}: {title}", yscale="log")
             axis.set_xticks(range(len(names)), names, rotation=20, ha="right")
-    axes[0][-1].legend(fontsize="small")
+        axes[0][column].legend(fontsize="small")
     _save(figure, output)
 
 
