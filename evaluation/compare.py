@@ -14,7 +14,7 @@ from ance_plugin.formats.qrels import read_qrels
 from ance_plugin.formats.runs import read_tag
 from ance_plugin.formats.topics import read_topics
 from ance_plugin.records import Qrels
-from evaluation.comparison import Comparison, Expected, ExpectedFigure, Settings, System
+from evaluation.comparison import Comparison, Example, Expected, ExpectedFigure, Settings, System
 from evaluation.costs import read_latency, read_run_seconds
 from evaluation.examples import choose_topics, clean, make_examples
 from evaluation.notes import (
@@ -26,7 +26,7 @@ from evaluation.notes import (
 )
 from evaluation.overlap import measure_overlaps
 from evaluation.pairs import against, run_tests
-from evaluation.systems import find_baseline, measure_run, name_systems
+from evaluation.systems import Measured, find_baseline, measure_run, name_systems
 
 __all__ = [
     "Comparison",
@@ -86,20 +86,10 @@ def compare_runs(
         measure_run(name, path, judgments, qrels=qrels, tag=tags[name], settings=settings)
         for name, path in files.items()
     ]
+    systems, notes = _flag_systems(measured, judgments, settings)
     values = {each.system.name: each.values for each in measured}
-    systems, notes = _flag_copies([each.system for each in measured])
-    notes = [
-        *about_qrels(judgments),
-        *(note for each in measured for note in each.notes),
-        *notes,
-        *about_depths({each.name: each.num_hits for each in systems}, settings.measures),
-        *about_directions(settings.measures),
-    ]
-    for note in notes:
-        logger.warning("%s", note)
-    tested = run_tests(values, chosen, settings)
     tops = {each.system.name: each.top for each in measured}
-    first = {name: by_measure[settings.measures[0]] for name, by_measure in values.items()}
+    tested = run_tests(values, chosen, settings)
     return Comparison(
         qrels=qrels,
         qrels_sha256=sha256_file(Path(qrels)) if Path(qrels).is_file() else None,
@@ -107,21 +97,54 @@ def compare_runs(
         num_without_relevant=count_without_relevant(judgments),
         settings=settings,
         baseline=chosen,
-        systems=tuple(systems),
+        systems=systems,
         values=values,
         differences=against(tested, chosen),
-        notes=tuple(notes),
+        notes=notes,
         versions={package: version(package) for package in ("ance-plugin", "ranx", "scipy")},
         pairs=tuple(tested) if settings.all_pairs else (),
         recalls={each.system.name: each.recalls for each in measured},
         overlaps=tuple(measure_overlaps(tops, list(judgments))),
         costs=tuple(costs),
         topics=texts,
-        examples=tuple(
-            make_examples(choose_topics(first, EXAMPLES), first, tops, judgments, source=source)
-        ),
+        examples=_choose_examples(measured, judgments, settings, source),
         expected=tuple(_set_beside(expected, values, len(judgments))),
     )
+
+
+def _flag_systems(
+    measured: Sequence[Measured], judgments: Qrels, settings: Settings
+) -> tuple[tuple[System, ...], tuple[str, ...]]:
+    """Flag copies too, and list all that a reader must be told, which is logged as well."""
+    copies = flag_copies({each.system.name: each.system.sha256 for each in measured})
+    systems = [
+        replace(each.system, flags=(*each.system.flags, copies[each.system.name]))
+        if each.system.name in copies
+        else each.system
+        for each in measured
+    ]
+    notes = [
+        *about_qrels(judgments),
+        *(note for each in measured for note in each.notes),
+        *copies.values(),
+        *about_depths({each.name: each.num_hits for each in systems}, settings.measures),
+        *about_directions(settings.measures),
+    ]
+    for note in notes:
+        logger.warning("%s", note)
+    return tuple(systems), tuple(notes)
+
+
+def _choose_examples(
+    measured: Sequence[Measured],
+    judgments: Qrels,
+    settings: Settings,
+    source: Collection | None,
+) -> tuple[Example, ...]:
+    values = {each.system.name: each.values[settings.measures[0]] for each in measured}
+    tops = {each.system.name: each.top for each in measured}
+    chosen = choose_topics(values, EXAMPLES)
+    return tuple(make_examples(chosen, values, tops, judgments, source=source))
 
 
 def _check_testable(
@@ -146,17 +169,6 @@ def _read_texts(topics: str | None, qrels: Qrels) -> dict[str, str]:
             "give the topics that were searched"
         )
     return found
-
-
-def _flag_copies(systems: Sequence[System]) -> tuple[list[System], list[str]]:
-    copies = flag_copies({system.name: system.sha256 for system in systems})
-    flagged = [
-        replace(system, flags=(*system.flags, copies[system.name]))
-        if system.name in copies
-        else system
-        for system in systems
-    ]
-    return flagged, list(copies.values())
 
 
 def _set_beside(
