@@ -149,6 +149,7 @@ class Workshop:
         stage.folder.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         self._run(stage)
+        check_made(stage)
         record = {
             "stage": stage.name,
             "command": stage.command,
@@ -205,6 +206,26 @@ def find_problem(stage: Stage) -> str | None:
         if before is not None and before != record.get("inputs", {}).get(one.name):
             return f"was made from another {one.name}"
     return None
+
+
+def check_made(stage: Stage) -> None:
+    """Raise MismatchError where what was made is of other models or documents than was settled.
+
+    A checkpoint or a collection may have been replaced since the benchmark started.
+    """
+    if stage.suffix != ".trec" and not stage.kind:
+        return
+    beside = stage.output / artifacts.METADATA if stage.kind else manifest_path(stage.output)
+    made = artifacts.read_json(beside)
+    for part in ("collection", "encoder", "model"):
+        wanted, found = stage.settings.get(part), made.get(part)
+        if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+            shared = (wanted.keys() & found.keys()) - {"device"}  # cuda:1 is a cuda
+            artifacts.require_equal(
+                {name: found[name] for name in shared},
+                {name: wanted[name] for name in shared},
+                what=f"{stage.output}: its {part} changed while the benchmark ran, start it again",
+            )
 
 
 def list_stages(goals: list[Stage]) -> Iterator[Stage]:

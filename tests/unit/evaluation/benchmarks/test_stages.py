@@ -5,10 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from ance_plugin.artifacts import seal
+from ance_plugin.errors import MismatchError
 from evaluation.benchmarks.stages import (
     Stage,
     StageError,
     Workshop,
+    check_made,
     find_problem,
     list_stages,
 )
@@ -150,6 +153,19 @@ def test_failed_command_names_the_stage(tmp_path, capfd):
     assert "none.trec: no such run file" in capfd.readouterr().err
     assert not stage.output.exists()
     assert not stage.record.exists()
+
+
+def test_model_that_changed_since_the_start_is_refused(tmp_path):
+    """The artifact says which weights made it; they are not those that name it."""
+    settings = {"encoder": {"weights_sha256": "a", "precision": "bf16"}}
+    stage = Stage("vectors", tmp_path, "ance_plugin.encode", (), settings, kind="vectors")
+    stage.output.mkdir()
+    seal(stage.output, "vectors", {"encoder": {"weights_sha256": "a", "name": "x"}})
+    check_made(stage)
+
+    seal(stage.output, "vectors", {"encoder": {"weights_sha256": "b", "name": "x"}})
+    with pytest.raises(MismatchError, match=r"its encoder changed while .*weights_sha256 is 'a'"):
+        check_made(stage)
 
 
 def test_stages_are_listed_once_after_what_they_read(fused, twice):
