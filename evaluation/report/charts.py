@@ -85,7 +85,7 @@ def draw_recall(comparison: Comparison) -> Html | None:
         plot.draw_x_axis(x, depths, 30, 300, label="depth (hits looked at)"),
     ]
     ends = {name: (x(max(curve)), y(curve[max(curve)])) for name, curve in curves.items()}
-    heights = plot.spread([end[1] for end in ends.values()], 15)
+    heights = plot.spread([end[1] for end in ends.values()], 15, least=16)
     for (name, curve), height in zip(curves.items(), heights, strict=True):
         place = names.index(name)
         points = [(x(depth), y(value)) for depth, value in curve.items()]

@@ -167,12 +167,13 @@ def _make_origin(comparison: Comparison) -> Html:
         for system in comparison.systems
     ]  # fmt: skip
     settings = comparison.settings
+    draws = f", {settings.permutations:,} draws at most, seed {settings.seed}"
+    has_draws = settings.test in {"fisher", "randomised-tukey"}
     facts = {
         "qrels": f"{comparison.qrels}, {comparison.num_topics} topics, "
         f"{comparison.num_without_relevant} without a relevant document",
         "qrels SHA-256": comparison.qrels_sha256 or "not a file",
-        "test": f"{TESTS[settings.test]}, alpha {settings.alpha:g}, "
-        f"{settings.permutations:,} permutations at most, seed {settings.seed}",
+        "test": f"{TESTS[settings.test]}, alpha {settings.alpha:g}{draws if has_draws else ''}",
         "versions": ", ".join(f"{name} {at}" for name, at in comparison.versions.items()),
     }
     listed = [join(tag("dt", name), tag("dd", text)) for name, text in facts.items()]

@@ -42,7 +42,9 @@ def _make_example(comparison: Comparison, example: Example) -> Html:
         )
         for name, value in example.values.items()
     ]
-    return tag("article", heading, tag("div", *columns, class_="columns"), class_="example")
+    return tag(
+        "article", heading, tag("div", *columns, class_="columns", tabindex="0"), class_="example"
+    )
 
 
 def _list_hits(hits: tuple[ShownHit, ...]) -> Html:

@@ -137,12 +137,13 @@ def fit(label: str, pixels: float) -> str:
     return f"{label[: kept - kept // 3]}…{label[-(kept // 3) :]}"
 
 
-def spread(wanted: Sequence[float], gap: float) -> list[float]:
+def spread(wanted: Sequence[float], gap: float, *, least: float = 0.0) -> list[float]:
     """Move positions apart so that neighbours are at least ``gap`` from each other.
 
     Args:
         wanted: Where labels would stand.
         gap: Pixels from one to the next.
+        least: Above which none may stand.
 
     Returns:
         Where they stand, in the order given; as near as moving down, then up, leaves them.
@@ -152,6 +153,7 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
     for at in range(1, len(placed)):
         placed[at] = max(placed[at], placed[at - 1] + gap)
     shift = (sum(placed) - sum(wanted)) / max(1, len(placed))
+    shift = min(shift, min(placed, default=least) - least)
     found = [0.0] * len(wanted)
     for place, position in zip(order, placed, strict=True):
         found[place] = position - shift

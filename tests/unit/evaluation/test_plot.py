@@ -49,6 +49,7 @@ def test_labels_do_not_cover_each_other():
 
     assert spread[1] - spread[0] >= 15
     assert spread[2] > spread[1]
+    assert plot.spread([20, 20, 20], 15, least=16) == [16, 31, 46]
     assert plot.place_labels([(0, 10), (5, 12), (300, 12)], [50, 50, 50], 15) == [10, 25, 12]
 
 
