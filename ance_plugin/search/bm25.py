@@ -16,6 +16,7 @@ from ance_plugin.errors import ArtifactError, MismatchError
 from ance_plugin.progress import track
 from ance_plugin.ranking import rank
 from ance_plugin.records import Hit, Run
+from ance_plugin.search.lucene_hits import LuceneHits
 
 K1 = 0.9
 B = 0.4
@@ -49,6 +50,7 @@ class Bm25Searcher:
         jvm.autoclass("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(_MAX_TERMS)
         self._searcher: Any = _open(path)
         self._searcher.set_bm25(k1, b)
+        self._fast = LuceneHits(self._searcher) if LuceneHits.can_read(self._searcher) else None
         self._serializer = hit_serializer()
         self.num_docs: int = self._searcher.get_total_num_docs()
 
@@ -73,7 +75,7 @@ class Bm25Searcher:
             queries: The texts.
             qids: Their ids, one each, no two the same.
             k: Hits at most for each query, at least 1.
-            threads: Java threads to search with.
+            threads: Threads to search with.
 
         Returns:
             qid -> hits, best first, in the order of ``qids``.
@@ -118,6 +120,9 @@ class Bm25Searcher:
         queries, qids = zip(*part, strict=True)
         # Lucene allocates room for k hits a query, so a k beyond the collection costs memory alone.
         depth = min(k, max(self.num_docs, 1))
+        if self._fast is not None:
+            hits_of = self._fast.search(queries, depth, threads)
+            return {qid: rank(*hits) for qid, hits in zip(qids, hits_of, strict=True)}
         found = self._searcher.batch_search(java_list(queries), java_list(qids), depth, threads)
         hits = json.loads(self._serializer.writeValueAsString(found))
         return {
