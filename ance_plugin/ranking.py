@@ -6,6 +6,7 @@ Pyserini) and one that holds them as double (9.0.8 and later) rank our runs alik
 """
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ance_plugin.records import Hit
 
 _DIGITS = 9
+_score_and_docid = itemgetter(1, 0)  # of a Hit; several times faster than its attributes
 _POWERS = np.array([float(10**power) for power in range(23)])  # those a float64 holds exactly
 
 
@@ -67,7 +69,7 @@ def rank(docids: Sequence[str], scores: ArrayLike, k: int | None = None) -> list
 
 def order(hits: Iterable[Hit]) -> list[Hit]:
     """Order hits by score descending, then docid descending, keeping their scores as they are."""
-    return sorted(hits, key=lambda hit: (hit.score, hit.docid), reverse=True)
+    return sorted(hits, key=_score_and_docid, reverse=True)
 
 
 def best_passages(hits: Iterable[Hit], delimiter: str, k: int | None = None) -> list[Hit]:

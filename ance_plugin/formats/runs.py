@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ance_plugin.artifacts import new_file, write_json
 from ance_plugin.errors import FormatError
 from ance_plugin.formats.lines import read_lines
+from ance_plugin.formats.regular_runs import read_regular_run
 from ance_plugin.ranking import order
 from ance_plugin.records import Hit, Run
 
@@ -25,6 +26,11 @@ def read_run(path: Path) -> Run:
         FormatError: A line has other than six columns, a score that is no finite number, or a
             docid that its topic has already.
     """
+    run = read_regular_run(path)
+    return _read_lines(path) if run is None else run
+
+
+def _read_lines(path: Path) -> Run:
     scores: dict[str, dict[str, float]] = {}
     for number, line in read_lines(path):
         columns = line.split()
