@@ -42,27 +42,40 @@ def run(
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else EXIT_FAILED
     configure_logging(is_verbose=args.verbose)
+    heard: list[int] = []
     try:
         from ance_plugin.artifacts import verifying
 
-        with _interrupting_on_sigterm(), verifying(is_on=args.verify):
+        with _interrupting_on_signals(heard), verifying(is_on=args.verify):
             return start(args) or 0
-    except UsageError as err:
+    except KeyboardInterrupt:
+        return _say_interrupted(parser)
+    except Exception as err:
+        if heard:  # a library may make an error of its own of the interrupt
+            return _say_interrupted(parser)
+        code = _explain(err, parser)
+        if code is None:
+            raise
+        return code
+
+
+def _explain(err: Exception, parser: argparse.ArgumentParser) -> int | None:
+    """Say in one line what a caller can mend, and give the exit code; None for what is our fault."""
+    if isinstance(err, UsageError):
         parser.print_usage(sys.stderr)
         _say(f"{parser.prog}: error: {err}")
         return EXIT_USAGE
-    except (AnceError, ValueError, OSError) as err:
-        logger.debug("the error came from here", exc_info=err)
-        _say(f"{parser.prog}: error: {err}")
-        return EXIT_FAILED
-    except MemoryError as err:
-        logger.debug("the error came from here", exc_info=err)
-        reason = f" ({err})" if str(err) else ""
-        _say(f"{parser.prog}: error: there is too little memory for this{reason}")
-        return EXIT_FAILED
-    except KeyboardInterrupt:
-        _say(f"{parser.prog}: interrupted")
-        return EXIT_INTERRUPTED
+    if not isinstance(err, AnceError | ValueError | OSError | MemoryError):
+        return None
+    logger.debug("the error came from here", exc_info=err)
+    problem = "there is too little memory for this: " if isinstance(err, MemoryError) else ""
+    _say(f"{parser.prog}: error: {problem}{err}")
+    return EXIT_FAILED
+
+
+def _say_interrupted(parser: argparse.ArgumentParser) -> int:
+    _say(f"{parser.prog}: interrupted")
+    return EXIT_INTERRUPTED
 
 
 def _add_common_flags(parser: argparse.ArgumentParser) -> None:
@@ -84,21 +97,24 @@ def _add_common_flags(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def _interrupting_on_sigterm() -> Iterator[None]:
+def _interrupting_on_signals(heard: list[int]) -> Iterator[None]:
     """Have SIGTERM end the block as Ctrl-C does, so that what is unfinished is cleaned away."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _interrupt)
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        del frame
+        heard.append(number)
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    del number, frame
-    raise KeyboardInterrupt
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _say(line: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ance_plugin.cli.flags import add_output, positive_int
 from ance_plugin.cli.run import UsageError
+from ance_plugin.errors import printable
 from ance_plugin.search.bm25 import K1, B
 from evaluation.benchmarks.layout import KINDS
 
@@ -91,7 +92,7 @@ def _benchmark(args: argparse.Namespace) -> None:
         )
     except ValueError as err:
         raise UsageError(str(err)) from err
-    sys.stdout.write(describe_plan(order) if args.dry_run else run_benchmark(order))
+    sys.stdout.write(printable(describe_plan(order) if args.dry_run else run_benchmark(order)))
 
 
 def _read_encoders(words: list[str]) -> dict[str, str]:

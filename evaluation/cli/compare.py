@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from ance_plugin.cli.flags import add_output, positive_int
+from ance_plugin.errors import printable
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -78,4 +79,4 @@ def _compare(args: argparse.Namespace) -> None:
             latency=args.latency,
         )
         report.write_report(directory, comparison)
-    sys.stdout.write(report.format_terminal(comparison))
+    sys.stdout.write(printable(report.format_terminal(comparison)))

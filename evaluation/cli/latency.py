@@ -13,6 +13,7 @@ from ance_plugin.cli.flags import (
     positive_int,
 )
 from ance_plugin.cli.run import UsageError
+from ance_plugin.errors import printable
 
 if TYPE_CHECKING:
     from evaluation.latency import Settings
@@ -82,7 +83,7 @@ def _latency(args: argparse.Namespace) -> None:
     with new_directory(args.output, overwrite=args.overwrite) as directory:
         report = run_latency(_read_request(args), settings)
         latency_report.write_report(directory, report)
-    sys.stdout.write(latency_report.format_terminal(report))
+    sys.stdout.write(printable(latency_report.format_terminal(report)))
 
 
 def _read_settings(args: argparse.Namespace) -> "Settings":

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from ance_plugin.cli.flags import add_output, add_topics, natural_int, positive_int
+from ance_plugin.errors import printable
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -63,4 +64,4 @@ def _negatives(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
         threads=args.threads,
     )
-    sys.stdout.write(format_terminal(analysis))
+    sys.stdout.write(printable(format_terminal(analysis)))

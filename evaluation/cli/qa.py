@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from ance_plugin.cli.flags import add_collection, add_topics, positive_int
+from ance_plugin.errors import printable
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -68,4 +69,4 @@ def _qa(args: argparse.Namespace) -> None:
         )
         if directory is not None:
             qa_report.write_report(directory, accuracy)
-    sys.stdout.write(qa_report.format_terminal(accuracy))
+    sys.stdout.write(printable(qa_report.format_terminal(accuracy)))
