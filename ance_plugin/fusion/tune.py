@@ -75,6 +75,8 @@ def tune(
             the runs do not fit the method.
     """
     measures.check_measures([measure])
+    if measures.is_lower_better(measure):
+        raise ValueError(f"less is better of {measure}; name a measure to maximise")
     check_tunable(method, norm, depth, len(runs))
     qids = sorted({qid for run in runs for qid, hits in run.items() if hits and qid in qrels})
     if not qids:
