@@ -136,14 +136,6 @@ def test_mistakes_are_named_before_any_work():
         tune([run] * 3, qrels, method="interpolation", measure="mrr@10")
     with pytest.raises(ValueError, match="less is better of hole_rate@10"):
         tune([run, run], qrels, method="rrf", measure="hole_rate@10")
-    with pytest.raises(ValueError, match="sum has no setting to tune; fuse with --method sum"):
-        tune([run, run], qrels, method="sum", measure="mrr@10")
-    with pytest.raises(ValueError, match="no topic of the runs is judged"):
-        tune([run, run], {"p": {}}, method="rrf", measure="mrr@10")
-    with pytest.raises(ValueError, match="for 6 runs at most, found 7"):
-        tune([run] * 7, qrels, method="wsum", measure="mrr@10")
-    with pytest.raises(ValueError, match="interpolation takes two runs"):
-        tune([run] * 3, qrels, method="interpolation", measure="mrr@10")
 
 
 @pytest.mark.parametrize(("num_runs", "count"), [(2, 21), (3, 66), (4, 56)])
