@@ -90,7 +90,8 @@ def write_report(
             expected=[figure for figure in figures if figure.measure in benchmark.measures],
         )
         systems = [replace(one, path=f"{RUNS}/{Path(one.path).name}") for one in comparison.systems]
-        comparison = replace(comparison, systems=tuple(systems))
+        notes = (*finished.list_notes(), *comparison.notes)
+        comparison = replace(comparison, systems=tuple(systems), notes=notes)
         tables.write_report(directory, comparison)
         texts.append(tables.format_terminal(comparison))
     if benchmark.answers:
@@ -98,10 +99,12 @@ def write_report(
         (directory / ANSWERS).mkdir()
         qa_report.write_report(directory / ANSWERS, accuracy)
         texts.append(qa_report.format_terminal(accuracy))
-        texts.append(align(_answer_rows(figures, accuracy)) + "\n")
+        rows = _answer_rows(figures, accuracy)
+        if rows:
+            (directory / ANSWERS / "published.md").write_text(f"{pipe(rows)}\n", encoding="utf-8")
+            texts.append(f"{align(rows)}\n")
     _write_making(directory, finished, figures)
-    notes = [f"note: {note}\n" for note in finished.list_notes()]
-    return "\n".join([*(text for text in texts if text.strip()), "".join(notes)])
+    return "\n".join(text for text in texts if text.strip())
 
 
 def _copy_runs(directory: Path, finished: Finished) -> list[Path]:
@@ -127,24 +130,26 @@ def _judge_answers(paths: Sequence[Path], finished: Finished, baseline: str | No
         baseline=baseline,
     )
     systems = [replace(one, path=f"{RUNS}/{Path(one.path).name}") for one in accuracy.systems]
-    return replace(accuracy, systems=tuple(systems))
+    notes = (*finished.list_notes(), *accuracy.notes)
+    return replace(accuracy, systems=tuple(systems), notes=notes)
 
 
 def _answer_rows(figures: Sequence[ExpectedFigure], accuracy: qa.Accuracy) -> list[list[str]]:
-    """Set published answer accuracies beside ours."""
-    names = {f"answer@{k}": k for k in accuracy.settings.topk}
+    """Set published answer accuracies beside ours; empty where there are none."""
+    depths = {f"answer@{k}": k for k in accuracy.settings.topk}
     rows = [
         [
             figure.system,
             figure.measure,
-            f"{accuracy.mean(figure.system, names[figure.measure]):.4f}",
+            f"{accuracy.mean(figure.system, depths[figure.measure]):.4f}",
             f"{figure.value:.4f}",
             figure.source,
         ]
         for figure in figures
-        if figure.measure in names
+        if figure.measure in depths
     ]
-    return [["system", "measure", "ours", "published", "source"], *rows] if rows else [[]]
+    header = ["system", "measure", "ours", "published", "source"]
+    return [header, *rows] if rows else []
 
 
 def _write_making(directory: Path, finished: Finished, figures: Sequence[ExpectedFigure]) -> None:

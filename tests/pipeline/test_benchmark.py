@@ -170,15 +170,14 @@ def test_benchmark_killed_at_ten_random_moments_ends_with_the_same_report(
     while num_kills < 10:
         output = tmp_path / str(num_done) / "report"
         with start(flags(output)) as process:
-            for _ in range(rng.randrange(2, 20)):
-                process.stderr.readline()
+            said = [process.stderr.readline() for _ in range(rng.randrange(2, 20))]
             time.sleep(rng.uniform(0, 0.5))
             process.kill()
         if process.returncode == 0:
             assert read_report(output) == read_report(undisturbed)
             num_done += 1
         else:
-            assert process.returncode == -9
+            assert process.returncode == -9, "".join(said)
             num_kills += 1
 
     assert evaluate(flags(output)) == 0
