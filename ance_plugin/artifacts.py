@@ -20,7 +20,6 @@ from typing import Any, TextIO
 from ance_plugin.disk import claim as claim
 from ance_plugin.disk import flush as flush
 from ance_plugin.disk import name_refusals as name_refusals
-from ance_plugin.disk import require_writable as require_writable
 from ance_plugin.errors import ArtifactError, MismatchError
 
 METADATA = "metadata.json"
@@ -211,6 +210,10 @@ def _check_sizes(directory: Path, kind: str, metadata: dict[str, Any]) -> None:
         problem = f"is damaged, it does not list its files; make the {kind} again"
         raise ArtifactError(f"{directory / METADATA}: {problem}") from err
     for name, expected in sizes.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ArtifactError(
+                f"{directory / METADATA}: lists a file outside of its folder, {name}"
+            )
         file = directory / name
         size = file.stat().st_size if file.is_file() else None
         if size != expected:
@@ -281,11 +284,9 @@ def sha256_file(path: Path) -> str:
 
 
 def _hint_unfinished(path: Path) -> str:
-    if _replaced_path(path).exists():
-        return (
-            f"; a process was killed while it replaced it, and {_replaced_path(path)} is the older "
-            "one: run the command that writes it again"
-        )
+    older = _replaced_path(path)
+    if older.exists():
+        return f"; a process that replaced it was killed, {older} is the older one; run it again"
     if partial_path(path).exists():
         return f"; {partial_path(path)} is unfinished, run the command that writes it again"
     return ""

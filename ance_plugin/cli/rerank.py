@@ -107,7 +107,8 @@ def start_rerank(args: argparse.Namespace, words: Sequence[str]) -> None:
         UsageError: The flags do not fit together.
     """
     settings = _check_flags(args)
-    from ance_plugin.artifacts import require_writable, sha256_file
+    from ance_plugin.artifacts import sha256_file
+    from ance_plugin.disk import require_writable
     from ance_plugin.errors import FormatError
     from ance_plugin.formats.collection import Collection
     from ance_plugin.formats.runs import read_run, read_tag, save_run

@@ -60,7 +60,7 @@ def run(
 
 
 def _explain(err: Exception, parser: argparse.ArgumentParser) -> int | None:
-    """Say in one line what a caller can mend, and give the exit code; None for what is our fault."""
+    """Say in a line what a caller can mend, and give the exit code; None for a fault of ours."""
     if isinstance(err, UsageError):
         parser.print_usage(sys.stderr)
         _say(f"{parser.prog}: error: {err}")

@@ -37,6 +37,9 @@ class Vectors:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.metadata = artifacts.open_sealed(path, KIND)
+        missing = {"num_documents", "dimension", "num_blocks"} - self.metadata.keys()
+        if missing:
+            raise ArtifactError(f"{path}: its metadata lacks {', '.join(sorted(missing))}")
         self.num_documents: int = self.metadata["num_documents"]
         self.num_vectors: int = self.metadata.get("num_vectors", self.num_documents)
         self.dimension: int = self.metadata["dimension"]
@@ -45,7 +48,7 @@ class Vectors:
     def iter_blocks(self) -> Iterator[tuple[list[str], NDArray[np.floating]]]:
         """Yield docids and vectors, shape (n, d), float32 or float16, memory-mapped."""
         for block in range(self.num_blocks):
-            vectors = np.load(self.path / _vectors_name(block), mmap_mode="r", allow_pickle=False)
+            vectors = _load(self.path / _vectors_name(block))
             docids = (self.path / _docids_name(block)).read_text(encoding="utf-8").split("\n")[:-1]
             if vectors.shape != (len(docids), self.dimension):
                 raise ArtifactError(
@@ -143,7 +146,7 @@ class GrowingVectors:
         return (self._partial / artifacts.METADATA).is_file()
 
     def _count_vectors(self, block: int) -> int:
-        return len(np.load(self._partial / _vectors_name(block), mmap_mode="r", allow_pickle=False))
+        return len(_load(self._partial / _vectors_name(block)))
 
     def _require_same_settings(self) -> None:
         file = self._partial / (artifacts.METADATA if self._is_sealed() else _SETTINGS)
@@ -179,6 +182,14 @@ class GrowingVectors:
                 staging.unlink(missing_ok=True)
                 raise
             artifacts.flush(self._partial)
+
+
+def _load(file: Path) -> NDArray[np.floating]:
+    try:
+        vectors: NDArray[np.floating] = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as err:
+        raise ArtifactError(f"{file}: is damaged ({err}); encode the collection again") from err
+    return vectors
 
 
 def _vectors_name(block: int) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ance_plugin.artifacts import read_json, require_writable, sha256_file
+from ance_plugin.artifacts import read_json, sha256_file
+from ance_plugin.disk import require_writable
 from ance_plugin.formats.qrels import read_qrels
 from ance_plugin.formats.runs import (
     RunFormat,

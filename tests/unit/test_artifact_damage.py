@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from ance_plugin import artifacts
+from ance_plugin import artifacts, disk
 from ance_plugin.artifacts import METADATA, open_sealed, read_json, require_equal, write_json
 from ance_plugin.errors import ArtifactError, MismatchError
 
@@ -115,7 +115,7 @@ def test_first_setting_that_differs_is_named(found, expected, message):
 
 def test_place_for_an_output_is_made_before_the_work(tmp_path):
     """Its folder is there then, the file is not."""
-    artifacts.require_writable(tmp_path / "new" / "run.txt")
+    disk.require_writable(tmp_path / "new" / "run.txt")
 
     assert list((tmp_path / "new").iterdir()) == []
 
@@ -123,7 +123,7 @@ def test_place_for_an_output_is_made_before_the_work(tmp_path):
 def test_folder_where_a_file_is_to_be_written_is_refused(tmp_path):
     """Before the work, not after it."""
     with pytest.raises(IsADirectoryError, match="is a folder, expected the name of a file"):
-        artifacts.require_writable(tmp_path)
+        disk.require_writable(tmp_path)
 
 
 def test_output_below_a_file_is_refused(tmp_path):
@@ -131,9 +131,9 @@ def test_output_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
 
     with pytest.raises(OSError, match=r"run\.txt: its folder cannot be made"):
-        artifacts.require_writable(tmp_path / "file" / "deep" / "run.txt")
+        disk.require_writable(tmp_path / "file" / "deep" / "run.txt")
     with pytest.raises(OSError, match=r"run\.txt: its folder"):
-        artifacts.require_writable(tmp_path / "file" / "run.txt")
+        disk.require_writable(tmp_path / "file" / "run.txt")
     with (
         pytest.raises(OSError, match="index: its folder cannot be made"),
         artifacts.new_directory(tmp_path / "file" / "index"),
