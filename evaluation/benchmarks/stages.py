@@ -7,7 +7,7 @@ what went in. It is written last; an artifact without it, or that is not what it
 again. A stage that was made needs the ones before it no more, so their artifacts may be deleted.
 
 Commands run in this process, which saves loading PyTorch for each, and what a stage held is let go
-when it ends. A JVM keeps the heap it once had (3.5 GB after SciFact's index, beside 1 GB for
+when it ends. A JVM keeps the heap it once had (3.2 GB after SciFact's index, beside 1.3 for
 encoding), so Lucene's stages have a process of their own, which ends with this one.
 """
 
