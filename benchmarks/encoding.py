@@ -271,11 +271,14 @@ def compare_one_query(texts: list[str], folder: Path) -> tuple[Work, list[Way]]:
 
 
 def load_ours(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
-    """Open a checkpoint in both precisions."""
+    """Open a checkpoint in both precisions; a first query lays the weights out."""
     from ance_plugin.encode.encoder import Encoder
 
     options = {"overrides": overrides, "device": "cpu"}
-    return {p: Encoder.load(name, precision=p, **options) for p in ("fp32", "bf16")}
+    encoders = {p: Encoder.load(name, precision=p, **options) for p in ("fp32", "bf16")}
+    for encoder in encoders.values():
+        encoder.encode("warm up")
+    return encoders
 
 
 def count_work(what: str, encoder: Any, texts: list[str], max_tokens: int) -> Work:  # noqa: ANN401

@@ -12,7 +12,7 @@ from ance_plugin.encode.checkpoint import Checkpoint, load_checkpoint
 from ance_plugin.encode.device import choose_device, choose_precision, torch_dtype
 from ance_plugin.encode.layouts.folder import Tower
 from ance_plugin.encode.model import count_positions
-from ance_plugin.encode.packed import PackedBody, PackedTexts, is_supported
+from ance_plugin.encode.packed import PackedBody, PackedTexts, count_changes, is_supported
 from ance_plugin.records import Document
 
 BATCH_SIZE = 256
@@ -58,7 +58,7 @@ class Encoder:
         model = checkpoint.model.to(self.device)
         self._model = model.to_compute_type(torch_dtype(self.precision)).eval()
         self._packed: PackedBody | None = None
-        self._packed_versions: list[int] = []
+        self._packed_changes: list[int] = []
 
     @classmethod
     def load(
@@ -272,10 +272,10 @@ class Encoder:
     def _pack(self) -> None:
         """Lay the body's weights out for inference, anew where they were changed since."""
         body = self._model.body
-        versions = [weight._version for weight in body.parameters()]
-        if versions != self._packed_versions:
+        changes = count_changes(body)
+        if changes != self._packed_changes:
             self._packed = PackedBody(body) if is_supported(body) else None
-            self._packed_versions = versions
+            self._packed_changes = changes
 
 
 def _as_unicode(text: str) -> str:

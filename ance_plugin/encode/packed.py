@@ -196,6 +196,15 @@ def is_supported(body: nn.Module) -> bool:
     )
 
 
+def count_changes(body: nn.Module) -> list[int]:
+    """Count how often each weight was changed in place, to see whether a packed copy is stale.
+
+    Args:
+        body: What was packed; weights of inference mode cannot be changed, and count 0.
+    """
+    return [0 if weight.is_inference() else weight._version for weight in body.parameters()]
+
+
 def _skips_padding(body: nn.Module) -> bool:
     return type(body).__name__ in _ROBERTA
 

@@ -106,6 +106,16 @@ def test_weights_that_changed_are_laid_out_anew(tiny_checkpoint):
     np.testing.assert_array_equal(encoder.encode("cat"), changed)
 
 
+def test_encoder_loads_in_inference_mode(tiny_checkpoint):
+    """Weights made there have no count of their changes."""
+    with torch.inference_mode():
+        encoder = Encoder.load(str(tiny_checkpoint), device="cpu", precision="fp32")
+        found = encoder.encode("cat")
+    expected = Encoder.load(str(tiny_checkpoint), device="cpu", precision="fp32").encode("cat")
+
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_other_bodies_take_their_own_way(mpnet_folder):
     """MPNet's relative positions are not ours; its vectors do not depend on the batch either."""
     settings = {"pooling": "mean", "max_query_tokens": 16, "max_document_tokens": 32}
