@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ance_plugin import artifacts
 from ance_plugin.formats.vectors import Vectors
-from ance_plugin.index.flat import LEAST_VECTORS, CodeWriter
+from ance_plugin.index.flat import LEAST_VECTORS, NUM_SAMPLED, CodeWriter
 from ance_plugin.progress import track
 from ance_plugin.version import describe_versions
 
@@ -131,7 +131,7 @@ def _train(index: "faiss.Index", vectors: Vectors, factory: str) -> None:
 def _new_coder(folder: Path, vectors: Vectors, factory: str) -> CodeWriter | None:
     if factory != "Flat" or vectors.num_vectors < LEAST_VECTORS:
         return None
-    center = _sample(vectors, LEAST_VECTORS).mean(axis=0)
+    center = _sample(vectors, NUM_SAMPLED).mean(axis=0)
     return CodeWriter(folder, vectors.num_vectors, center)
 
 

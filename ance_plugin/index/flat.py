@@ -16,7 +16,8 @@ from ance_plugin.index.codes import Codes, can_code, encode_queries, encode_vect
 from ance_plugin.index.scan import scan
 
 VALUES_FILE, ROWS_FILE, CENTER_FILE = "codes.npy", "codes-rows.npy", "codes-center.npy"
-LEAST_VECTORS = 10_000  # fewer are searched in no time as they are
+LEAST_VECTORS = 50_000  # fewer are searched in no time as they are
+NUM_SAMPLED = 10_000  # vectors whose mean is the center
 
 
 class CodeWriter:
@@ -81,7 +82,7 @@ class FlatIndex:
     def __init__(self, vectors: NDArray[np.float32], codes: Codes | None = None) -> None:
         self._vectors = vectors
         if codes is None:
-            step = max(len(vectors) // LEAST_VECTORS, 1)
+            step = max(len(vectors) // NUM_SAMPLED, 1)
             codes = encode_vectors(vectors, vectors[::step].mean(axis=0))
         self._codes = codes
 
@@ -99,9 +100,8 @@ class FlatIndex:
             For each query scores, float32, and rows, best first, equal scores by row.
         """
         coded = encode_queries(np.ascontiguousarray(queries, np.float32), self._codes.center)
-        floors = np.full(len(queries), -np.inf, dtype=np.float32)
         with _torch_threads(threads):
-            return list(scan(coded, self._vectors, self._codes, k, floors))
+            return list(scan(coded, self._vectors, self._codes, k))
 
 
 def is_searched_by_codes(num_vectors: int, dimension: int) -> bool:

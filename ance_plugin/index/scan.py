@@ -27,23 +27,21 @@ def scan(
     vectors: NDArray[np.floating],
     codes: Codes,
     k: int,
-    floors: NDArray[np.float32],
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
     """Find the k best vectors of each query, and those that tie with the last of them.
 
     Args:
         queries: The queries, coded for the center of ``codes``.
         vectors: Shape (n, d), float32 or float16; only rows in doubt are read.
-        codes: Theirs.
+        codes: Theirs, of one vector at least.
         k: Rows a query, at least 1.
-        floors: Shape (q,): what lies below is not wanted; minus infinity wants all.
 
     Yields:
-        For each query scores, float32, and rows, best first, equal scores by row. What is missing
-        below k lies below the floor, or there are no more vectors.
+        For each query scores, float32, and rows, best first, equal scores by row; at least
+        min(k, n) of them.
     """
     wanted = min(k, len(codes))
-    doubts = _Doubts(queries, codes, wanted, floors)
+    doubts = _Doubts(queries, codes, wanted)
     _estimate(queries, codes, wanted, doubts)
     for query, is_loose, (rows, most) in zip(
         queries.queries, doubts.is_loose, doubts.split(), strict=True
@@ -52,10 +50,10 @@ def scan(
             found = _score_all(query, vectors)
         else:
             found = _score_doubtful(query, vectors, rows, most, k)
-        yield keep_best(*found, k)
+        yield _keep_best(*found, k)
 
 
-def keep_best(
+def _keep_best(
     scores: NDArray[np.float32], rows: NDArray[np.int64], k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Order by score, then row, and keep the first k and those that tie with the last."""
@@ -73,20 +71,17 @@ class _Doubts:
         queries: The queries.
         codes: The vectors' codes.
         k: Rows wanted a query, of which there are as many.
-        floors: Shape (q,): scores below are not wanted.
 
     Attributes:
         is_loose: Shape (q,): too many rows are in doubt, so no more are collected.
     """
 
-    def __init__(
-        self, queries: QueryCodes, codes: Codes, k: int, floors: NDArray[np.float32]
-    ) -> None:
+    def __init__(self, queries: QueryCodes, codes: Codes, k: int) -> None:
         steps = queries.codes.steps.astype(np.float64)
         self._units = np.where(steps > 0, steps, 1.0)
         self._queries, self._codes, self._k = queries, codes, k
         self._widest = queries.bounds(codes) / self._units
-        self._least = (floors - queries.shares) / self._units
+        self._least = np.full(len(queries), -np.inf)
         self._most = max(_MOST_IN_DOUBT * k, len(codes) // _SHARE_IN_DOUBT)
         self._found: list[_Found] = []
         self.is_loose = np.zeros(len(queries), dtype=np.bool_)

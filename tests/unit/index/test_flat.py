@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 
 from ance_plugin.errors import ArtifactError
-from ance_plugin.index import dense, exact, flat
+from ance_plugin.index import dense, flat
 from ance_plugin.index.codes import can_multiply, encode_vectors
 from ance_plugin.index.dense import build_dense_index
-from ance_plugin.index.exact import search_exactly
 from ance_plugin.index.flat import FlatIndex, is_searched_by_codes, read_codes
 from ance_plugin.index.stored import open_index
 
@@ -95,11 +94,11 @@ def test_threads_of_the_process_are_left_as_they_were(rows):
 
 @needs_codes
 def test_small_indexes_are_left_to_faiss(monkeypatch):
-    """From 10,000 vectors on the codes pay, in the dimensions whose sums a float32 holds."""
-    assert flat.LEAST_VECTORS == 10_000
-    assert is_searched_by_codes(10_000, 1024)
-    assert not is_searched_by_codes(9_999, 1024)
-    assert not is_searched_by_codes(10_000, 1041)
+    """From 50,000 vectors on the codes pay, in the dimensions whose sums a float32 holds."""
+    assert flat.LEAST_VECTORS == 50_000
+    assert is_searched_by_codes(50_000, 1024)
+    assert not is_searched_by_codes(49_999, 1024)
+    assert not is_searched_by_codes(50_000, 1041)
 
 
 @pytest.mark.parametrize(
@@ -120,35 +119,3 @@ def test_damaged_codes_are_refused(folder, damage):
 
     with pytest.raises(ArtifactError, match=r"the codes .*; index it again"):
         open_index(folder)
-
-
-@needs_codes
-@pytest.mark.parametrize("sizes", [[900], [500, 0, 400], [300, 300, 300], [899, 1]], ids=str)
-@pytest.mark.parametrize("vector_type", [np.float32, np.float16])
-def test_blocks_searched_by_codes_give_what_products_give(monkeypatch, sizes, vector_type):
-    """The slow twin is the search that multiplies all queries with all vectors."""
-    rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((900, 24)).astype(vector_type)
-    queries = rng.standard_normal((70, 24)).astype(np.float32)
-    blocks = np.split(vectors, np.cumsum(sizes)[:-1])
-    slow = search_exactly(queries, blocks, 12)
-    monkeypatch.setattr(exact, "_QUERIES_TO_CODE", 1)
-    monkeypatch.setattr(exact, "_ROWS_TO_CODE", 1)
-    monkeypatch.setattr(exact, "_QUERIES_AT_ONCE", 32)
-    monkeypatch.setattr(exact, "_search_products", None)
-
-    scores, rows = search_exactly(queries, iter(blocks), 12)
-
-    assert np.array_equal(rows, slow[1])
-    assert np.allclose(scores, slow[0], rtol=1e-5, atol=1e-5)
-    assert (scores.dtype, rows.dtype) == (np.float32, np.int64)
-
-
-@needs_codes
-def test_wrong_dimensions_are_named_whichever_way_is_taken(monkeypatch):
-    """Before anything is coded."""
-    monkeypatch.setattr(exact, "_QUERIES_TO_CODE", 1)
-    blocks = [np.zeros((100, 5), np.float32)]
-
-    with pytest.raises(ValueError, match="queries have 4 dimensions, the vectors 5"):
-        search_exactly(np.zeros((1, 4), np.float32), blocks, 1)

@@ -19,13 +19,11 @@ def draw(seed, num_rows, dimension, *, spread=1.0, mean=0.0):
     return (mean + spread * rng.standard_normal((num_rows, dimension))).astype(np.float32)
 
 
-def search(queries, vectors, k, *, floors=None, center=None):
+def search(queries, vectors, k, *, center=None):
     """Search by codes; a list of (scores, rows) for each query."""
     center = vectors.mean(axis=0) if center is None else center
     codes = encode_vectors(vectors, center.astype(np.float32))
-    if floors is None:
-        floors = np.full(len(queries), -np.inf, np.float32)
-    return list(scan(encode_queries(queries, codes.center), vectors, codes, k, floors))
+    return list(scan(encode_queries(queries, codes.center), vectors, codes, k))
 
 
 def search_slowly(queries, vectors, k):
@@ -129,19 +127,6 @@ def test_half_precision_vectors_are_scored_in_float32():
     vectors, queries = draw(0, 700, 24).astype(np.float16), draw(1, 3, 24)
 
     assert_same(search(queries, vectors, 9), search_slowly(queries, vectors, 9))
-
-
-def test_what_lies_below_the_floor_may_be_left_out():
-    """The rest is there."""
-    vectors, queries = draw(0, 2000, 32), draw(1, 2, 32)
-    expected = search_slowly(queries, vectors, 50)
-    floors = np.array([scores[9] for scores, _ in expected], np.float32)
-
-    for (scores, rows), (wanted_scores, wanted_rows) in zip(
-        search(queries, vectors, 50, floors=floors), expected, strict=True
-    ):
-        assert rows[:10].tolist() == wanted_rows[:10].tolist()
-        assert np.array_equal(scores[:10], wanted_scores[:10])
 
 
 def test_no_estimate_is_off_by_more_than_its_bound():
