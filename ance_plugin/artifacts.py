@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TextIO
@@ -26,7 +26,6 @@ METADATA = "metadata.json"
 FORMAT_VERSION = 1
 # What tells a folder that a command made from one that somebody keeps something else in.
 _SIGNS = (METADATA, "comparison.json", "benchmark.json")
-_SIGN_OF_EXPORT = ("config.json", '"ance_plugin"')
 _verifies = ContextVar("verifies", default=False)
 is_verifying = _verifies.get  # whether what is opened is to be looked at in full
 _NOT_CONTENT = {METADATA, "write.lock"}  # the second is Lucene's, empty and never needed
@@ -110,9 +109,8 @@ def _is_ours(path: Path) -> bool:
         return False
     if any((path / sign).is_file() for sign in _SIGNS) or not any(path.iterdir()):
         return True
-    config, key = _SIGN_OF_EXPORT
-    is_model = (path / config).is_file()
-    return is_model and key in (path / config).read_text(encoding="utf-8", errors="replace")
+    config = path / "config.json"  # an export has nothing else of ours
+    return config.is_file() and '"ance_plugin"' in config.read_text("utf-8", errors="replace")
 
 
 def publish_directory(staging: Path, path: Path) -> None:
@@ -206,7 +204,7 @@ def _check_sizes(directory: Path, kind: str, metadata: dict[str, Any]) -> None:
         if not isinstance(metadata["format_version"], int):
             raise TypeError("the format version is no integer")
         sizes = {name: int(file["size_bytes"]) for name, file in metadata["files"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as err:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as err:
         problem = f"is damaged, it does not list its files; make the {kind} again"
         raise ArtifactError(f"{directory / METADATA}: {problem}") from err
     for name, expected in sizes.items():
@@ -215,7 +213,9 @@ def _check_sizes(directory: Path, kind: str, metadata: dict[str, Any]) -> None:
                 f"{directory / METADATA}: lists a file outside of its folder, {name}"
             )
         file = directory / name
-        size = file.stat().st_size if file.is_file() else None
+        size = None
+        with suppress(OSError):  # of a name that no file can have
+            size = file.stat().st_size if file.is_file() else None
         if size != expected:
             found = "is missing" if size is None else f"has {size} bytes"
             raise ArtifactError(

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 LOADED = ("torch", "transformers", "faiss", "ranx", "safetensors.torch", "pyarrow.parquet")
-_FINISHES = 0.35  # of the kills are followed by a run that is left in peace
+_FINISHES = 0.25  # of the kills are followed by a run that is left in peace
 _PATIENCE_S = 600
 
 
@@ -85,7 +85,8 @@ class Harness:
         if not folder.exists():
             return
         status = self.wait(self.fork(command, folder), folder)
-        assert status == 0, f"{command.name} ended with {status}:\n{self.log(folder)}"
+        is_there = status == 1 and "exists already" in self.log(folder)
+        assert status == 0 or is_there, f"{command.name} ended with {status}:\n{self.log(folder)}"
         found = command.content(folder / command.output)
         assert found == self.expected[command.name], f"{command.name}: made something else"
         left = _hidden(folder)
@@ -100,12 +101,14 @@ class Harness:
             content = command.content(place)
             is_same = content in (self.expected[command.name], None)
             assert is_same, f"{command.name}: {place} is damaged after signal {number}"
-        if status == 130 and not command.resumes:
+        if status in (130, -signal.SIGTERM) and not command.resumes:
             left = _hidden(folder)
             assert left == [], f"{command.name} left {left} after signal {number}"
         if number != signal.SIGKILL:
             log = self.log(folder)
-            assert status in (0, 130), f"{command.name} ended with {status}:\n{log}"
+            # SIGTERM ends it at once where it came before the command took the signals over.
+            is_known = status in (0, 130, -signal.SIGTERM)
+            assert is_known, f"{command.name} ended with {status}:\n{log}"
             assert "Traceback" not in log, f"{command.name}:\n{log}"
 
     def _sleep(self, command, folder, child, rng):

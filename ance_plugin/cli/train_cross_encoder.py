@@ -123,7 +123,8 @@ def start_cross_encoder(args: argparse.Namespace) -> None:
     from ance_plugin.train.groups import make_groups, read_group_documents
     from ance_plugin.train.negatives.table import read_negatives
 
-    refuse_existing(args.output, overwrite=False)
+    if not args.resume:
+        refuse_existing(args.output, overwrite=False)
     collection = Collection(args.collection)
     qrels = read_qrels(args.qrels) if args.qrels else None
     groups = make_groups(read_negatives(args.negatives), read_topics(args.topics), qrels=qrels)

@@ -137,9 +137,12 @@ def read_tuned(path: Path) -> Tuned:
             f'{path}: was not written by "python -m ance_plugin.fusion tune"; '
             f"its kind is {content.get('kind')!r}, expected {KIND!r}"
         )
-    if content.get("format_version", 0) > FORMAT_VERSION:
+    version = content.get("format_version", 0)
+    if not isinstance(version, int):
+        raise ArtifactError(f"{path}: is damaged (its format version is no integer); tune again")
+    if version > FORMAT_VERSION:
         raise ArtifactError(
-            f"{path}: has format version {content['format_version']}, this ance-plugin reads up to "
+            f"{path}: has format version {version}, this ance-plugin reads up to "
             f"{FORMAT_VERSION}; upgrade it"
         )
     try:

@@ -98,6 +98,7 @@ def tokenize_corpus(
 
 
 def _open_same(output: Path, described: dict[str, Any]) -> Corpus:
+    artifacts.verify(output, KIND)  # a flipped bit in them would train on other texts unnoticed
     corpus = Corpus(output)
     found = {name: corpus.metadata.get(name) for name in described}
     for content in (found, described):

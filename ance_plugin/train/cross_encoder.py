@@ -79,6 +79,11 @@ def train_cross_encoder(
         MismatchError: An unfinished training there has other settings or data.
         ValueError: A length or the precision cannot be used here.
     """
+    work = training_path(output)
+    if is_resumed and output.is_dir() and work.is_dir():  # killed after it had published
+        shutil.rmtree(work)
+        logger.info("%s: was finished already", output)
+        return
     artifacts.refuse_existing(output, overwrite=False)
     if dev is not None:
         check_measures([dev.measure])
@@ -88,7 +93,6 @@ def train_cross_encoder(
                 f"{len(shared)} dev topics are trained on, {shared[0]} for one; choose weights by "
                 "others"
             )
-    work = training_path(output)
     if work.exists() and not is_resumed:
         raise ArtifactError(
             f"{work}: an unfinished training stands there; give --resume to go on with it, or "

@@ -15,6 +15,8 @@
 Everything published is a sealed directory: whole, or not there.
 """
 
+import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +131,22 @@ class TrainingFolder:
                 f"{self.settings}: has format version {version}, this ance-plugin reads "
                 f"{artifacts.FORMAT_VERSION}"
             )
+        if content.get("sha256", _hash(content)) != _hash(content):  # older runs have none
+            raise ArtifactError(
+                f"{self.settings}: is damaged, its content has changed since the run began; put it "
+                "back as it was, or start a new run"
+            )
         return content
+
+    def write_settings(self, content: dict[str, Any]) -> None:
+        """Write what a run was asked for, with a hash by which a change is noticed."""
+        content = {"format_version": artifacts.FORMAT_VERSION, **content}
+        artifacts.write_json(self.settings, {**content, "sha256": _hash(content)})
+
+
+def _hash(content: dict[str, Any]) -> str:
+    text = json.dumps({**content, "sha256": None}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _name(step: int) -> str:

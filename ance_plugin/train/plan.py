@@ -94,9 +94,8 @@ def write_settings(folder: TrainingFolder, settings: TrainSettings, inputs: Inpu
             raise MismatchError(f"{folder.settings}: was written meanwhile by another run")
         return
     content = {
-        "format_version": artifacts.FORMAT_VERSION,
         "settings": settings.to_json(),
         "inputs": hash_inputs(inputs),
         "versions": describe_versions("torch", "transformers"),
     }
-    artifacts.write_json(folder.settings, content)
+    folder.write_settings(content)

@@ -237,3 +237,34 @@ def test_importing_from_the_working_directory_is_not_a_way_in(tmp_path):
     done = subprocess.run([script, "--version"], cwd=tmp_path, capture_output=True, text=True)
 
     assert (done.returncode, done.stdout.split()[0]) == (0, "ance-plugin")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"files": {"x" * 400: {"size_bytes": 1}}}, "is missing"),
+        ({"files": {"a": {"size_bytes": 1e999}}}, "does not list its files"),
+        ({"format_version": {}}, "does not list its files"),
+    ],
+)
+def test_metadata_that_a_fuzzer_made_is_an_error(tmp_path, change, problem):
+    """Found by tests/fuzz.py: a name longer than any, infinite sizes, a version that is none."""
+    content = {"kind": "thing", "format_version": 1, "files": {}, **change}
+    (tmp_path / METADATA).write_text(json.dumps(content))
+
+    with pytest.raises(ArtifactError, match=problem):
+        artifacts.open_sealed(tmp_path, "thing")
+
+
+@pytest.mark.parametrize("place", [8, 10])
+def test_archive_of_an_unknown_kind_is_an_error(tmp_path, place):
+    """Found by tests/fuzz.py: zip files with a method or version that Python does not know."""
+    content = io.BytesIO()
+    np.savez(content, ids=np.array(["1"]), texts=np.array(["a"]), vectors=np.ones((1, 2)))
+    data = bytearray(content.getvalue())
+    start = data.index(b"PK\x01\x02")
+    data[start + place] = 99
+    (tmp_path / "queries.npz").write_bytes(data)
+
+    with pytest.raises(FormatError, match=r"queries\.npz: holds no encoded queries"):
+        read_encoded_queries(tmp_path)

@@ -152,6 +152,12 @@ def read_negatives(path: Path) -> Negatives:
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file or directory; expected negatives")
         return _read(path, {})
+    rounds = sorted(path.glob("refreshes/step-*[0-9]"))
+    if rounds:
+        raise ArtifactError(
+            f"{path}: is a training run with {len(rounds)} rounds of negatives; name one of them, "
+            f"such as {rounds[-1]}"
+        )
     kind: Any = KIND
     if (path / artifacts.METADATA).is_file():
         kind = artifacts.read_json(path / artifacts.METADATA).get("kind")
