@@ -78,7 +78,9 @@ class Encoder:
         Returns:
             The encoder, ready to encode.
         """
-        return cls(load_checkpoint(name, **overrides or {}), **options)
+        checkpoint = load_checkpoint(name, **overrides or {})
+        checkpoint.model.requires_grad_(requires_grad=False)
+        return cls(checkpoint, **options)
 
     def encode(self, query: str) -> NDArray[np.float32]:
         """Encode one query to a vector of shape (d,), as Pyserini's query encoders do."""
@@ -270,10 +272,16 @@ class Encoder:
         return result
 
     def _pack(self) -> None:
-        """Lay the body's weights out for inference, anew where they were changed since."""
+        """Lay fixed weights out for inference, anew where they were changed since.
+
+        Weights that may be trained are left as they are: fused optimisers change them uncounted.
+        """
         body = self._model.body
+        if any(weight.requires_grad for weight in body.parameters()):
+            self._packed = None
+            return
         changes = count_changes(body)
-        if changes != self._packed_changes:
+        if self._packed is None or changes != self._packed_changes:
             self._packed = PackedBody(body) if is_supported(body) else None
             self._packed_changes = changes
 

@@ -33,6 +33,7 @@ def checkpoint(plain_folder, settings):
         with torch.random.fork_rng():
             torch.manual_seed(0)
             loaded.model.head = AnceHead(32, 24)
+    loaded.model.requires_grad_(requires_grad=False)
     return loaded
 
 
@@ -92,9 +93,25 @@ def test_chunks_are_the_same_both_ways(encode):
     np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
 
 
-def test_weights_that_changed_are_laid_out_anew(tiny_checkpoint):
+@pytest.mark.parametrize("is_fused", [False, True])
+def test_an_encoder_follows_the_training_of_its_model(tiny_checkpoint, is_fused):
     """An encoder of a model that is being trained does not give yesterday's vectors."""
     checkpoint = load_checkpoint(str(tiny_checkpoint))
+    encoder = Encoder(checkpoint, device="cpu", precision="fp32")
+    before = encoder.encode("cat")
+    weights = list(checkpoint.model.body.parameters())
+    sum(weight.square().sum() for weight in weights).backward()
+    torch.optim.AdamW(weights, lr=0.1, fused=is_fused).step()
+    changed = Encoder(checkpoint, device="cpu", precision="fp32").encode("cat")
+
+    assert np.abs(before - changed).max() > 0.01
+    np.testing.assert_array_equal(encoder.encode("cat"), changed)
+
+
+def test_weights_that_changed_are_laid_out_anew(tiny_checkpoint):
+    """Fixed weights are packed; a change in place is seen."""
+    checkpoint = load_checkpoint(str(tiny_checkpoint))
+    checkpoint.model.requires_grad_(requires_grad=False)
     encoder = Encoder(checkpoint, device="cpu", precision="fp32")
     before = encoder.encode("cat")
     with torch.no_grad():
