@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ance_plugin.errors import ArtifactError
-from ance_plugin.index.codes import Codes, can_code, encode_queries, encode_vectors
+from ance_plugin.index.codes import Codes, encode_queries, encode_vectors
 from ance_plugin.index.scan import scan
 
 VALUES_FILE, ROWS_FILE, CENTER_FILE = "codes.npy", "codes-rows.npy", "codes-center.npy"
@@ -102,11 +102,6 @@ class FlatIndex:
         coded = encode_queries(np.ascontiguousarray(queries, np.float32), self._codes.center)
         with _torch_threads(threads):
             return list(scan(coded, self._vectors, self._codes, k))
-
-
-def is_searched_by_codes(num_vectors: int, dimension: int) -> bool:
-    """Say whether a flat index of this size is searched faster by codes on this machine."""
-    return num_vectors >= LEAST_VECTORS and can_code(dimension)
 
 
 @contextmanager

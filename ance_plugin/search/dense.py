@@ -1,12 +1,14 @@
 """Dense search over a FAISS index folder, with Pyserini's ``search`` and ``batch_search``."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ance_plugin.index.flat import FlatIndex, is_searched_by_codes
+from ance_plugin.index.codes import can_code
+from ance_plugin.index.flat import LEAST_VECTORS, FlatIndex
 from ance_plugin.index.stored import StoredIndex, open_index
 from ance_plugin.search.vectors import (
     EXTRA_HITS,
@@ -55,10 +57,8 @@ class DenseSearcher(VectorSearcher):
         self.docids = stored.docids
         self.num_docs = len(stored.docids)
         self.dimension = stored.faiss_index.d
+        self._stored = stored
         self._flat: FlatIndex | None = None
-        self._vectors = _choose_vectors(stored)
-        if self._vectors is not None and stored.codes is not None:
-            self._flat = FlatIndex(self._vectors, stored.codes)
         _set_parameter(stored, "efSearch", ef_search)
         _set_parameter(stored, "nprobe", nprobe)
 
@@ -73,12 +73,19 @@ class DenseSearcher(VectorSearcher):
     ) -> Iterable[tuple[NDArray[np.float32], NDArray[np.int64]]]:
         import faiss
 
-        if self._flat is None and self._vectors is not None and len(vectors) >= _QUERIES_TO_CODE:
-            self._flat = FlatIndex(self._vectors)
+        if self._flat is None and self._is_worth_coding(len(vectors)):
+            self._flat = _open_flat(self._stored)
         if self._flat is not None:
             return self._flat.search(vectors, k, threads)
         faiss.omp_set_num_threads(threads)
         return zip(*self._search_past_ties(vectors, k), strict=True)
+
+    def _is_worth_coding(self, num_queries: int) -> bool:
+        """Say whether codes repay being made, or PyTorch being loaded, for so many queries."""
+        if self.num_docs < LEAST_VECTORS:
+            return False
+        is_ready = self._stored.codes is not None and "torch" in sys.modules
+        return is_ready or num_queries >= _QUERIES_TO_CODE
 
     def _search_past_ties(
         self, vectors: NDArray[np.float32], k: int
@@ -123,10 +130,12 @@ class DenseSearcher(VectorSearcher):
         return vectors
 
 
-def _choose_vectors(stored: StoredIndex) -> NDArray[np.float32] | None:
-    """Give the vectors of an index that is searched faster by codes; None of any other."""
+def _open_flat(stored: StoredIndex) -> FlatIndex | None:
+    """Give the search by codes for an index that is searched faster so; None for any other."""
     vectors = stored.flat_vectors
-    return vectors if vectors is not None and is_searched_by_codes(*vectors.shape) else None
+    if vectors is None or not can_code(stored.faiss_index.d):
+        return None
+    return FlatIndex(vectors, stored.codes)
 
 
 def _set_parameter(stored: StoredIndex, name: str, value: int | None) -> None:

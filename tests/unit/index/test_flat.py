@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from ance_plugin.errors import ArtifactError
-from ance_plugin.index import dense, flat
+from ance_plugin.index import dense
 from ance_plugin.index.codes import can_multiply, encode_vectors
 from ance_plugin.index.dense import build_dense_index
-from ance_plugin.index.flat import FlatIndex, is_searched_by_codes, read_codes
+from ance_plugin.index.flat import FlatIndex, read_codes
 from ance_plugin.index.stored import open_index
 
 needs_codes = pytest.mark.skipif(
@@ -90,15 +90,6 @@ def test_threads_of_the_process_are_left_as_they_were(rows):
     FlatIndex(rows).search(rows[:1], 1, threads=before + 1)
 
     assert torch.get_num_threads() == before
-
-
-@needs_codes
-def test_small_indexes_are_left_to_faiss(monkeypatch):
-    """From 50,000 vectors on the codes pay, in the dimensions whose sums a float32 holds."""
-    assert flat.LEAST_VECTORS == 50_000
-    assert is_searched_by_codes(50_000, 1024)
-    assert not is_searched_by_codes(49_999, 1024)
-    assert not is_searched_by_codes(50_000, 1041)
 
 
 @pytest.mark.parametrize(

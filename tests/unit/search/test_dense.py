@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from ance_plugin import artifacts
 from ance_plugin.errors import ArtifactError, MismatchError
-from ance_plugin.index import flat
 from ance_plugin.ranking import rank
 from ance_plugin.records import Hit
 from ance_plugin.search import dense
@@ -99,9 +98,9 @@ def test_hits_are_those_of_a_brute_force_search(folder, rows, query, k):
 @pytest.fixture
 def coding(monkeypatch):
     """Have every flat index searched by codes, however small and whatever the processor."""
-    monkeypatch.setattr(flat, "LEAST_VECTORS", 1)
+    monkeypatch.setattr(dense, "LEAST_VECTORS", 1)
     monkeypatch.setattr(dense, "_QUERIES_TO_CODE", 1)
-    monkeypatch.setattr(flat, "can_code", lambda _: True)
+    monkeypatch.setattr(dense, "can_code", lambda _: True)
 
 
 @pytest.mark.usefixtures("coding")
@@ -133,6 +132,22 @@ def test_search_by_codes_does_not_depend_on_the_batch(folder):
         qid: searcher.search(query, 20) for qid, query in zip(qids, queries, strict=True)
     }
     assert {qid: hits[:5] for qid, hits in run.items()} == searcher.batch_search(queries, qids, 5)
+
+
+def test_small_indexes_and_single_queries_without_codes_are_left_to_faiss(folder, monkeypatch):
+    """Codes pay from a size on, and making them from a number of queries on."""
+    rows = np.random.default_rng(0).standard_normal((60, 8)).astype(np.float32)
+    searcher = DenseSearcher(write_index(folder / "left", rows), StubEncoder(8))
+    monkeypatch.setattr(dense, "can_code", lambda _: True)
+    many = rows[:32]
+
+    searcher.search_vectors(many, 3)
+    assert searcher._flat is None
+    monkeypatch.setattr(dense, "LEAST_VECTORS", 60)
+    searcher.search_vectors(many[:31], 3)
+    assert searcher._flat is None
+    searcher.search_vectors(many, 3)
+    assert searcher._flat is not None
 
 
 @pytest.mark.parametrize("k", [1, 10, 50, 291, 292, 300, 5_000])
