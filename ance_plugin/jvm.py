@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from ance_plugin.errors import JavaError
 logger = logging.getLogger(__name__)
 
 MIN_VERSION = 21
+# A method of pyjnius's is one object for all instances of a Java class and keeps the one it was last
+# taken from: threads that call it on different instances at once mix them up. Hold this meanwhile.
+BRIDGE = threading.RLock()
 _VECTOR_MODULE = "jdk.incubator.vector"
 _LIBRARIES = ("lib/server/libjvm.so", "lib/server/libjvm.dylib", "bin/server/jvm.dll")
 

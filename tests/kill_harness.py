@@ -66,6 +66,7 @@ class Harness:
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(self.root / "calm" / command.output, folder / command.output)
         number = rng.choice(SIGNALS)
+        before = _hidden(folder)
         child = self.fork(command, folder)
         self._sleep(command, folder, child, rng)
         is_alive = os.waitpid(child, os.WNOHANG) == (0, 0)
@@ -73,7 +74,7 @@ class Harness:
         if is_alive:
             os.kill(child, number)
             status = self.wait(child, folder)
-        self._check(command, folder, number, status)
+        self._check(command, folder, number, status, before)
         if rng.random() < _FINISHES:
             self.finish(command)
         was_hit = is_alive and status in (-number, 130)
@@ -93,7 +94,7 @@ class Harness:
         assert left == [], f"{command.name} left {left} behind"
         shutil.rmtree(folder)
 
-    def _check(self, command, folder, number, status):
+    def _check(self, command, folder, number, status, before):
         """What stands there after a kill is what stood there before, or what was to come."""
         output = folder / command.output
         place = output if output.exists() else output.with_name(f".{output.name}.retired")
@@ -102,7 +103,7 @@ class Harness:
             is_same = content in (self.expected[command.name], None)
             assert is_same, f"{command.name}: {place} is damaged after signal {number}"
         if status in (130, -signal.SIGTERM) and not command.resumes:
-            left = _hidden(folder)
+            left = sorted(set(_hidden(folder)) - set(before))  # but for those of earlier SIGKILLs
             assert left == [], f"{command.name} left {left} after signal {number}"
         if number != signal.SIGKILL:
             log = self.log(folder)

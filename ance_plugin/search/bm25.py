@@ -142,8 +142,9 @@ def hit_serializer() -> Any:  # noqa: ANN401 - a com.fasterxml.jackson.databind.
 def java_list(texts: Sequence[str]) -> Any:  # noqa: ANN401 - a java.util.List
     """Make Java's list of texts, which its searchers take queries in."""
     items = jvm.autoclass("java.util.ArrayList")()
-    for text in texts:
-        items.add(text)
+    with jvm.BRIDGE:
+        for text in texts:
+            items.add(text)
     return items
 
 

@@ -102,11 +102,14 @@ class LuceneHits:
     def _learn_docids(self, rows: set[int]) -> None:
         """Read docids that were not read before; doc values are read in the order of rows."""
         unknown = sorted(rows - self._docids.keys())
-        for leaf, group in groupby(unknown, lambda row: bisect_right(self._starts, row) - 1):
-            values = self._leaves[leaf].reader().getBinaryDocValues(_ID)
-            for row in group:
-                values.advanceExact(row - self._starts[leaf])
-                self._docids[row] = values.binaryValue().utf8ToString()
+        if not unknown:
+            return
+        with jvm.BRIDGE:
+            for leaf, group in groupby(unknown, lambda row: bisect_right(self._starts, row) - 1):
+                values = self._leaves[leaf].reader().getBinaryDocValues(_ID)
+                for row in group:
+                    values.advanceExact(row - self._starts[leaf])
+                    self._docids[row] = values.binaryValue().utf8ToString()
 
 
 def adjust_ties(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -218,6 +218,19 @@ def test_damaged_index_is_refused(made, tmp_path, file, read_problem):
     assert f"{damaged}/{file}" in read_problem()
 
 
+def test_flipped_bit_is_found_by_verify(made, tmp_path, read_problem, search_dense):
+    """In any artifact that a command reads, by file; without --verify sizes alone are compared."""
+    shutil.copytree(made / "Flat", tmp_path / "made" / "Flat")
+    shutil.copy(made / "topics.tsv", tmp_path / "made")
+    content = bytearray((tmp_path / "made" / "Flat" / "index").read_bytes())
+    content[-3] ^= 1
+    (tmp_path / "made" / "Flat" / "index").write_bytes(content)
+
+    assert search_dense(tmp_path / "made", tmp_path / "run", "--verify") == 1
+    assert "Flat/index: content has changed; make the dense-index again" in read_problem()
+    assert search_dense(tmp_path / "made", tmp_path / "run") == 0
+
+
 @pytest.mark.java
 @pytest.mark.parametrize("name", ["segments_1", "_0.si", "_0.fdt", "_0.fnm"])
 def test_damaged_bm25_index_is_refused(made_both, tmp_path, read_problem, search_sparse, name):

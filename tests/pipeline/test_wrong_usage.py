@@ -45,6 +45,7 @@ WRONG_SEARCH = {
     "rrf-k of one index": ["--sparse-index", "S", "--rrf-k", "10"],
     "depth of one index": ["--sparse-index", "S", "--depth", "10"],
     "pooling without an index": ["--sparse-index", "S", "--pooling", "cls"],
+    "run named as a manifest": ["--index", "D", "--output", "run.json"],
     "precision without an index": ["--sparse-index", "S", "--precision", "fp32"],
 }
 

@@ -42,6 +42,21 @@ def test_best_names_a_checkpoint_of_the_folder(folder):
     assert content == {"checkpoint": "checkpoints/step-00000040", "step": 40, "measure": None}
 
 
+def test_changed_settings_are_noticed(folder):
+    """A flipped digit would go on with another learning rate; runs of before have no hash."""
+    folder.write_settings({"settings": {"learning_rate": 1e-5}, "inputs": {}})
+    assert folder.require_settings()["settings"] == {"learning_rate": 1e-5}
+
+    text = folder.settings.read_text()
+    folder.settings.write_text(text.replace("1e-05", "2e-05"))
+    with pytest.raises(ArtifactError, match="is damaged, its content has changed"):
+        folder.require_settings()
+    content = json.loads(text)
+    del content["sha256"]
+    folder.settings.write_text(json.dumps(content))
+    assert folder.require_settings()["inputs"] == {}
+
+
 def test_settings_must_be_there(folder):
     """A folder in which no run was started says so."""
     with pytest.raises(FileNotFoundError, match=r"has no training\.json; no training was started"):

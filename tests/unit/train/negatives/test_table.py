@@ -273,3 +273,12 @@ def test_a_row_is_even(column, values):
     message = f"topic q1: {len(values)} {column} for 1 "
     with pytest.raises(ValueError, match=message):
         new_row(1, **{column: values})
+
+
+def test_training_run_is_told_from_its_rounds(tmp_path):
+    """The message names a round that can be given instead."""
+    (tmp_path / "refreshes" / "step-00000040").mkdir(parents=True)
+    (tmp_path / "refreshes" / "step-00000040.vectors").mkdir()
+
+    with pytest.raises(ArtifactError, match=r"name one of them, such as .*/step-00000040$"):
+        read_negatives(tmp_path)
