@@ -22,8 +22,8 @@ from ance_plugin.errors import JavaError
 logger = logging.getLogger(__name__)
 
 MIN_VERSION = 21
-# A method of pyjnius's is one object for all instances of a Java class and keeps the one it was last
-# taken from: threads that call it on different instances at once mix them up. Hold this meanwhile.
+# A method of pyjnius's is one object for all instances of a Java class and keeps the one that it
+# was last taken from: threads that call it on several at once mix them up, unless they hold this.
 BRIDGE = threading.RLock()
 _VECTOR_MODULE = "jdk.incubator.vector"
 _LIBRARIES = ("lib/server/libjvm.so", "lib/server/libjvm.dylib", "bin/server/jvm.dll")

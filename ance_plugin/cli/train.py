@@ -148,9 +148,9 @@ def _plan(args: argparse.Namespace, preset: dict[str, dict[str, Any]]) -> "Plan"
             raise UsageError(f"the following arguments are required: {', '.join(missing)}")
         return plan_new(args.output, _read_settings(args, preset))
     plan = plan_resumed(args.output)
-    if preset and set(plan.settings.negatives.mix) != set(preset["negatives"]["mix"]):
+    if preset and plan.settings.negatives.mix.get("ann", 0.0) > 0:
         raise UsageError(
-            f"{args.output} holds no warm-up but a run of train ance; go on with train ance --resume"
+            f"{args.output} holds a run of train ance; go on with it by train ance --resume"
         )
     if has_all:
         _require_same(_read_settings(args, preset), plan.settings)

@@ -229,10 +229,15 @@ def test_damaged_settings_are_named(finished, tmp_path, read_problem):
     assert "training.json: is damaged" in read_problem()
 
 
-def test_warm_up_does_not_go_on_with_another_kind_of_run(finished, read_problem):
+def test_warm_up_does_not_go_on_with_another_kind_of_run(finished, tmp_path, read_problem):
     """Its settings would be taken for a warm-up's."""
-    assert main(["warmup", "--resume", "--output", str(finished)]) == 2
-    assert "holds no warm-up but a run of train ance" in read_problem()
+    content = json.loads((finished / "training.json").read_text())
+    content["settings"]["negatives"]["mix"] = {"ann": 1.0}
+    del content["sha256"]
+    (tmp_path / "training.json").write_text(json.dumps(content))
+
+    assert main(["warmup", "--resume", "--output", str(tmp_path)]) == 2
+    assert "holds a run of train ance" in read_problem()
 
 
 def test_refresh_and_plot_of_no_run(tmp_path, read_problem):
