@@ -262,10 +262,14 @@ def test_files_hold_the_same_numbers(report, tmp_path):
 
 
 def test_compare_reads_the_report(report, tmp_path):
-    """By the runs' tags: a single query's median, at the depth that the run's name ends with."""
+    """By the runs' tags: a single query's median, at the depth that its run was reranked to."""
     write_json(tmp_path / "latency.json", report)
 
-    costs = read_latency(tmp_path / "latency.json", {"ance": "dense", "ce-100": "bm25-rerank"})
+    tags, runs = {"ance": "dense", "ce-100": "bm25-rerank"}, {}
+    for name, settings in {"ance": {}, "ce-100": {"rerank_depth": 100}}.items():
+        runs[name] = tmp_path / f"{name}.trec"
+        write_json(tmp_path / f"{name}.trec.json", settings)
+    costs = read_latency(tmp_path / "latency.json", tags, runs)
 
     assert [(cost.system, cost.latency_ms) for cost in costs] == [("ance", 2.0), ("ce-100", 400.0)]
 
