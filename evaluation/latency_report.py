@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ance_plugin.artifacts import write_json
+from ance_plugin.artifacts import seal, write_json
 from evaluation.latency_summary import PERCENTS, find_dominant, label
 from evaluation.tables import align, pipe
 
@@ -14,15 +14,17 @@ _CSV = (
     "name", "depth", "batch_size", "num_queries", "num_calls", "num_calls_planned", "p50_ms",
     "p95_ms", "p99_ms", "mean_ms", "cpu_p50_ms", "queries_per_second", "memory_bytes",
 )  # fmt: skip
+KIND = "latency-report"
 _MIB = 1 << 20
 _SHOWN_SHARE = 0.0005
 
 
 def write_report(directory: Path, report: dict[str, Any]) -> None:
-    """Write ``latency.json``, ``latency.md`` and ``latency.csv`` into a directory."""
+    """Write ``latency.json``, ``latency.md`` and ``latency.csv`` into a directory, and seal it."""
     write_json(directory / "latency.json", report)
     (directory / "latency.md").write_text(format_markdown(report), encoding="utf-8")
     (directory / "latency.csv").write_text(format_csv(report), encoding="utf-8")
+    seal(directory, KIND, {"versions": report["versions"]})
 
 
 def format_terminal(report: dict[str, Any]) -> str:

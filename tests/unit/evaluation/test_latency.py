@@ -9,6 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from ance_plugin import artifacts
 from ance_plugin.artifacts import write_json
 from ance_plugin.encode.encoder import Encoder
 from evaluation import latency_report, latency_summary
@@ -228,6 +229,7 @@ def report():
         "machine": {"cpu": "x", "num_cores": 2, "threads": 1},
         "published": latency_summary.PUBLISHED,
         "notes": ["of a test"],
+        "versions": {"torch": "2.0"},
     }
 
 
@@ -259,6 +261,7 @@ def test_files_hold_the_same_numbers(report, tmp_path):
     assert json.loads((tmp_path / "latency.json").read_text()) == report
     counted = Counter(line[:8] for line in (tmp_path / "latency.md").read_text().splitlines())
     assert counted["| dense "] == 4  # two rows of times, two of stages
+    artifacts.verify(tmp_path, latency_report.KIND)  # so that --overwrite knows it again
 
 
 def test_compare_reads_the_report(report, tmp_path):
