@@ -72,6 +72,11 @@ def order(hits: Iterable[Hit]) -> list[Hit]:
     return sorted(hits, key=_score_and_docid, reverse=True)
 
 
+def without_query(hits: Iterable[Hit], qid: str) -> list[Hit]:
+    """Leave out the document that is the query itself: the one whose docid is the topic's id."""
+    return [hit for hit in hits if hit.docid != qid]
+
+
 def best_passages(hits: Iterable[Hit], delimiter: str, k: int | None = None) -> list[Hit]:
     """Give each document the score of its best passage.
 

@@ -68,6 +68,8 @@ def add_search_flags(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="between document and passage in a docid (default: %(default)s)",
     )
+    text = "leave out the hit whose docid is the topic's id (BEIR's ArguAna and Quora)"
+    add("--remove-query", action="store_true", help=text)
     add_dense_flags(parser)
     _add_fusion_flags(parser)
 
@@ -92,6 +94,7 @@ def _write_run(
 ) -> None:
     from ance_plugin.formats.runs import save_run
     from ance_plugin.formats.topics import read_topics
+    from ance_plugin.ranking import without_query
 
     topics = read_topics(args.topics)
     if settings is not None and not isinstance(settings, FusionParams):
@@ -104,6 +107,8 @@ def _write_run(
     seconds = time.monotonic() - started
     if args.max_passage:
         run = _best_passages(run, args)
+    if args.remove_query:
+        run = {qid: without_query(hits, qid) for qid, hits in run.items()}
     kind = "hybrid" if settings else "dense" if dense else "bm25"
     tag = args.tag or (kind if settings is None else f"hybrid-{_params(settings).method}")
     manifest: dict[str, Any] = {
@@ -255,5 +260,7 @@ def _describe(
             args.max_passage_hits or _MAX_PASSAGE_HITS,
             args.max_passage_delimiter,
         ]
+    if args.remove_query:
+        content["remove_query"] = True
     content["versions"] = describe_versions("pyserini", "faiss-cpu", "torch", "transformers")
     return content

@@ -80,13 +80,13 @@ class Layout:
             kind="bm25-index",
             needs_java=True,
         )
-        bm25 = ("--k1", str(settings.k1), "--b", str(settings.b))
+        bm25 = ("--k1", str(settings.k1), "--b", str(settings.b), *self._removal)
         return self._run(
             "bm25",
             topics,
             "ance_plugin.search",
             ("--sparse-index", str(index.output), *bm25, "--hits", str(hits), *threads),
-            {"k1": settings.k1, "b": settings.b, "hits": hits},
+            {"k1": settings.k1, "b": settings.b, "hits": hits, "removal": self._removal},
             (index,),
             needs_java=True,
         )
@@ -119,14 +119,19 @@ class Layout:
         # Of four chunks a document, four times the hits hold enough documents.
         depth = ("--hits", str(4 * hits if maxp else hits))
         passages = ("--max-passage", "--max-passage-hits", str(hits)) if maxp else ()
+        passages = (*passages, *self._removal)
         return self._run(
             encoder.name,
             topics,
             "ance_plugin.search",
             ("--index", str(index.output), *computing, *depth, *passages, *threads),
-            {"encoder": encoder.identity, "hits": hits, "maxp": maxp},
+            {"encoder": encoder.identity, "hits": hits, "maxp": maxp, "removal": self._removal},
             (index,),
         )
+
+    @property
+    def _removal(self) -> tuple[str, ...]:
+        return ("--remove-query",) if self.benchmark.removes_query else ()
 
     def rrf(self, sparse: Stage, dense: Stage, encoder: Model) -> Stage:
         """Lay out the fusion by reciprocal ranks."""

@@ -149,7 +149,7 @@ class _Namer:
             "topics": self.layout.benchmark.topics,
             "index_text": self.layout.benchmark.index_text,
             "hits": self.layout.benchmark.depth,
-            "removes_query": False,
+            "removes_query": self.layout.benchmark.removes_query,
         }
         if bm25:
             setting |= {"k1": self.layout.settings.k1, "b": self.layout.settings.b}

@@ -54,6 +54,7 @@ class Benchmark:
         topk: Depths of answer accuracy.
         depth: Hits a topic.
         maxp: How long documents are encoded (``segments`` or ``chunks``); empty for one vector.
+        removes_query: Whether a document that is the topic itself is left out of its hits.
         index_text: What of a document is indexed, in words; published figures must agree in it.
         num_documents: Size of the collection; None where it is not known.
         num_topics: Judged topics.
@@ -73,6 +74,7 @@ class Benchmark:
     topk: tuple[int, ...] = (1, 5, 20, 100)
     depth: int = 1000
     maxp: str = ""
+    removes_query: bool = False
     index_text: str = "title and text"
     num_documents: int | None = None
     num_topics: int | None = None
@@ -202,7 +204,7 @@ def _check_kinds(content: Mapping[str, Any], kind: type, where: str) -> None:
     for name, value in content.items():
         expected, words = _KINDS.get(name, (str, "a text"))
         is_list = isinstance(value, list)
-        is_fit = isinstance(value, expected) and not isinstance(value, bool)
+        is_fit = isinstance(value, expected) and isinstance(value, bool) == (expected is bool)
         if is_list and is_fit:
             member = int if name == "topk" else str
             is_fit = all(isinstance(one, member) for one in value)
@@ -218,4 +220,5 @@ _KINDS: dict[str, tuple[type, str]] = {
     "depth": (int, "a whole number"),
     "num_documents": (int, "a whole number"),
     "num_topics": (int, "a whole number"),
+    "removes_query": (bool, "true or false"),
 }

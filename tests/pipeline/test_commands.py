@@ -134,6 +134,20 @@ def test_max_passage_gives_documents_their_best_passage(
     assert manifest["max_passage"] == [3, delimiter]
 
 
+def test_a_topic_is_not_its_own_hit(made, tmp_path, search_dense):
+    """--remove-query leaves out the document with the topic's id, and nothing else."""
+    docid = read_run(made / "dense.trec")["q1"][2].docid
+    (made / "own.tsv").write_text(f"{docid}\tred fox\n")
+    assert search_dense(made, tmp_path / "all", topics="own.tsv") == 0
+
+    assert search_dense(made, tmp_path / "others", "--remove-query", topics="own.tsv") == 0
+
+    hits = read_run(tmp_path / "all")[docid]
+    assert read_run(tmp_path / "others")[docid] == [hit for hit in hits if hit.docid != docid]
+    assert len(hits) > 1
+    assert read_json(tmp_path / "others.json")["remove_query"] is True
+
+
 def test_run_json_says_how_a_dense_run_was_made(made, tiny_checkpoint):
     """Beside the run: command, settings, versions, and the hashes of index and checkpoint."""
     manifest = read_json(made / "dense.trec.json")

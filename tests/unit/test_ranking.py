@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ance_plugin.ranking import best_passages, canonical_scores, order, rank
+from ance_plugin.ranking import best_passages, canonical_scores, order, rank, without_query
 from ance_plugin.records import Hit
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -163,6 +163,14 @@ def test_document_has_the_score_of_its_best_passage():
     hits = [Hit("d1#2", 3.0), Hit("d2#0", 2.0), Hit("d1#0", 1.0)]
 
     assert best_passages(hits, "#") == [Hit("d1", 3.0), Hit("d2", 2.0)]
+
+
+def test_the_query_itself_is_left_out():
+    """By its id as a string; the order of the others stays."""
+    hits = [Hit("7", 3.0), Hit("07", 2.0), Hit("a", 1.0)]
+
+    assert without_query(hits, "7") == [Hit("07", 2.0), Hit("a", 1.0)]
+    assert without_query(hits, "b") == hits
 
 
 def test_documents_of_equal_best_passages_are_ordered_by_docid_descending():

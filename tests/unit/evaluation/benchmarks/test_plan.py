@@ -174,3 +174,14 @@ def test_unknown_system_is_refused():
     """The message lists those there are."""
     with pytest.raises(ValueError, match="system 'colbert' is unknown; there are bm25, dense"):
         Settings(kinds=("colbert",))
+
+
+def test_topics_that_are_documents_are_not_their_own_hits():
+    """Where a benchmark says so, every search leaves them out, and published figures may match."""
+    own = replace(BENCHMARK, removes_query=True)
+
+    for name in ("bm25", "ance", "tuning-bm25", "tuning-ance"):
+        assert "--remove-query" in stage(name, benchmark=own).words
+        assert "--remove-query" not in stage(name).words
+        assert stage(name, benchmark=own).output != stage(name).output
+    assert all(system.setting["removes_query"] for system in plan(benchmark=own).systems)
