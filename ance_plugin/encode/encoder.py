@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ance_plugin.encode.batching import pad, plan_batches
 from ance_plugin.encode.checkpoint import Checkpoint, load_checkpoint
+from ance_plugin.encode.cores import map_on_cores
 from ance_plugin.encode.device import choose_device, choose_precision, torch_dtype
 from ance_plugin.encode.layouts.folder import Tower
 from ance_plugin.encode.model import count_positions
@@ -203,8 +204,11 @@ class Encoder:
         vectors = np.empty((len(rows), self.dimension), dtype=np.float32)
         lengths = [len(row) for row in rows]
         max_tokens = _TOKENS_PACKED[self.precision] if self._packed else _TOKENS_PER_BATCH
-        for batch in plan_batches(lengths, max_texts=self.batch_size, max_tokens=max_tokens):
-            vectors[batch] = self._forward([rows[place] for place in batch])
+        batches = list(plan_batches(lengths, max_texts=self.batch_size, max_tokens=max_tokens))
+        compute_each = map_on_cores if self._packed else map
+        computed = compute_each(lambda batch: self._forward([rows[i] for i in batch]), batches)
+        for batch, found in zip(batches, computed, strict=True):
+            vectors[batch] = found
             if on_progress is not None:
                 on_progress(len(batch))
         return vectors
