@@ -32,7 +32,7 @@ LOADS_TORCH = {
     *("ance_plugin/encode/checkpoint.py", "ance_plugin/encode/encoder.py"),
     *("ance_plugin/encode/packed.py", "ance_plugin/encode/packed_linear.py"),
     *("ance_plugin/encode/packed_attention.py", "ance_plugin/encode/layouts/folder.py"),
-    "ance_plugin/encode/export.py",
+    *("ance_plugin/encode/export.py", "ance_plugin/encode/cores.py"),
     *("ance_plugin/rerank/classifier.py", "ance_plugin/rerank/cross_encoder.py"),
     "ance_plugin/rerank/packed_classifier.py",
     *("ance_plugin/train/losses.py", "ance_plugin/train/step.py", "ance_plugin/train/ranks.py"),
