@@ -46,7 +46,7 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {
     "random": {"negatives": {"mix": {"random": 1.0}}},
     "in-batch": {
         "negatives": {"mix": {"random": 1.0}},
-        "optimization": {"negatives_per_topic": 0},
+        "optimization": {"negatives_per_topic": 0, "in_batch_weight": 1.0},
     },
     "static-ann": {"refresh": {"mode": "static"}},
     "ance": {},
