@@ -149,6 +149,12 @@ def require_writable(path: Path) -> None:
         raise PermissionError(f"{path}: its folder is not writable")
 
 
+def require_absent(path: Path) -> None:
+    """Raise ArtifactError where an output exists that no flag replaces."""
+    if path.exists():
+        raise ArtifactError(f"{path}: exists already; name another --output or remove it")
+
+
 def make_parent(path: Path) -> None:
     """Make the folder that ``path`` will lie in; OSError names ``path`` where it cannot be made."""
     try:

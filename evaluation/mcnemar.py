@@ -9,16 +9,15 @@ from numpy.typing import NDArray
 
 from evaluation.significance import Correction, correct
 
-_NORMAL_975 = 1.959963984540054  # the normal distribution's 97.5% quantile
-
 
 @dataclass(frozen=True, slots=True)
 class HitDifference:
     """A system's hits against the baseline's; positive where the system has more.
 
     ``mean`` is the difference of the accuracies and ``ci_low`` and ``ci_high`` bound it at 95%
-    (Wald's interval for paired proportions). ``wins`` and ``losses`` count the questions that one
-    of the two hits and the other does not.
+    (Newcombe's hybrid score interval, Statistics in Medicine 1998, method 10, which keeps a width
+    where the systems agree on nearly all questions, as Wald's does not). ``wins`` and ``losses``
+    count the questions that one of the two hits and the other does not.
     """
 
     mean: float
@@ -75,8 +74,31 @@ def mcnemar_p(wins: int, losses: int) -> float:
 def _compare(hits: NDArray[np.bool_], baseline: NDArray[np.bool_]) -> HitDifference:
     count = len(baseline)
     wins, losses = int((hits & ~baseline).sum()), int((baseline & ~hits).sum())
-    mean = (wins - losses) / count
-    error = math.sqrt(wins + losses - (wins - losses) ** 2 / count) / count
+    both = int((hits & baseline).sum())
+    low, high = _bound_difference(both, wins, losses, count - both - wins - losses)
     p_value = mcnemar_p(wins, losses)
-    low, high = mean - _NORMAL_975 * error, mean + _NORMAL_975 * error
-    return HitDifference(mean, low, high, wins, losses, p_value, p_value)
+    return HitDifference((wins - losses) / count, low, high, wins, losses, p_value, p_value)
+
+
+def _bound_difference(both: int, wins: int, losses: int, neither: int) -> tuple[float, float]:
+    """Bound the difference of two paired proportions at 95%, by Newcombe's method 10."""
+    from scipy import stats
+
+    count = both + wins + losses + neither
+    one, other = (both + wins) / count, (both + losses) / count
+    low_1, high_1 = stats.binomtest(both + wins, count).proportion_ci(method="wilson")
+    low_2, high_2 = stats.binomtest(both + losses, count).proportion_ci(method="wilson")
+    product = float(both * neither - wins * losses)
+    if product > 0:
+        product = max(product - count / 2, 0.0)
+    margins = (both + wins) * (losses + neither) * (both + losses) * (wins + neither)
+    phi = product / math.sqrt(margins) if margins else 0.0
+
+    def spread(first: float, second: float) -> float:
+        return math.sqrt(max(first**2 - 2 * phi * first * second + second**2, 0.0))
+
+    difference = one - other
+    return (
+        difference - spread(one - low_1, high_2 - other),
+        difference + spread(high_1 - one, other - low_2),
+    )

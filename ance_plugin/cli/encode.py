@@ -35,7 +35,7 @@ def new_encode_parser() -> argparse.ArgumentParser:
     add(
         "--block-size",
         type=positive_int,
-        default=8192,
+        default=2048,
         metavar="N",
         help="documents that are encoded, written and resumed as one (default: %(default)s)",
     )

@@ -115,19 +115,22 @@ def start_cross_encoder(args: argparse.Namespace) -> None:
         UsageError: The flags do not fit together.
     """
     settings = _check_flags(args)
-    from ance_plugin.artifacts import refuse_existing
+    from ance_plugin.disk import require_absent
     from ance_plugin.formats.collection import Collection
     from ance_plugin.formats.qrels import read_qrels
     from ance_plugin.formats.topics import read_topics
     from ance_plugin.train.cross_encoder import train_cross_encoder
     from ance_plugin.train.groups import make_groups, read_group_documents
-    from ance_plugin.train.negatives.table import read_negatives
+    from ance_plugin.train.negatives.table import read_negatives, require_collection
 
     if not args.resume:
-        refuse_existing(args.output, overwrite=False)
+        require_absent(args.output)
     collection = Collection(args.collection)
     qrels = read_qrels(args.qrels) if args.qrels else None
-    groups = make_groups(read_negatives(args.negatives), read_topics(args.topics), qrels=qrels)
+    negatives = read_negatives(args.negatives)
+    groups = make_groups(negatives, read_topics(args.topics), qrels=qrels)
+    described = collection.describe(collection.scan())
+    require_collection(negatives, described, path=args.negatives)
     dev = _read_dev(args, collection)
     documents = read_group_documents(groups, collection, source=args.collection)
     train_cross_encoder(
@@ -170,6 +173,8 @@ def _read_dev(args: argparse.Namespace, collection: "Collection") -> "Dev | None
 
     measure, depth = args.dev_measure or "ndcg@10", args.dev_depth or 100
     check_measures([measure])
+    if not args.dev_run.is_file():
+        raise FileNotFoundError(f"--dev-run {args.dev_run}: no such run file")
     run = read_run(args.dev_run)
     queries = find_queries(run, read_topics(args.dev_topics), source=args.dev_topics)
     qrels = read_qrels(args.dev_qrels)

@@ -19,7 +19,7 @@ from ance_plugin.version import describe_versions
 
 logger = logging.getLogger(__name__)
 
-BLOCK_SIZE = 8192
+BLOCK_SIZE = 2048
 
 type VectorType = Literal["float32", "float16"]
 

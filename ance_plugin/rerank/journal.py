@@ -63,7 +63,9 @@ class Journal:
                 logger.warning("rerank: starts anew, as %s changed since it was killed", names)
                 break
             if number > 0:
-                topic = ScoredTopic(**content)
+                topic = _to_topic(content)
+                if topic is None:
+                    break
                 self.topics[topic.qid] = topic
             end += len(line)
         self._file.seek(end)
@@ -102,6 +104,17 @@ def open_journal(output: Path, settings: Mapping[str, Any]) -> Iterator[Journal]
 def journal_path(output: Path) -> Path:
     """Name the hidden file beside a run in which its scores grow."""
     return output.with_name(f".{output.name}.scored")
+
+
+def _to_topic(content: Mapping[str, Any]) -> ScoredTopic | None:
+    """Make a topic of a line; None where it says anything else."""
+    match content:
+        case {"qid": str(qid), "scores": list(scores), "seconds": float(seconds)} if all(
+            type(score) is float for score in scores
+        ):
+            return ScoredTopic(qid, scores, seconds)
+        case _:
+            return None
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -16,7 +16,12 @@ from ance_plugin.train.negatives.bm25 import mine_bm25
 from ance_plugin.train.negatives.mining import Miner, MiningSettings
 from ance_plugin.train.negatives.rows import TopicNegatives
 from ance_plugin.train.negatives.settings import RANKED_SOURCES, TRIPLES
-from ance_plugin.train.negatives.table import Negatives, read_negatives, write_negatives
+from ance_plugin.train.negatives.table import (
+    Negatives,
+    read_negatives,
+    require_collection,
+    write_negatives,
+)
 from ance_plugin.train.negatives.triples import read_triples
 from ance_plugin.train.settings import TrainSettings
 
@@ -41,7 +46,8 @@ def load_candidates(
 
     Raises:
         FileNotFoundError: The index, the triples or the artifact are not there.
-        MismatchError: The artifact has nothing for any of the run's topics.
+        MismatchError: The artifact is of another collection, or has nothing for any of the run's
+            topics.
         JavaError: BM25 must be searched and there is no usable Java.
     """
     data = settings.data
@@ -60,13 +66,19 @@ def load_candidates(
         source = {"sparse_index": data.sparse_index, "triples": data.triples}
         logger.info("negatives from %s", data.sparse_index or data.triples)
         rows = _find(settings, inputs, miner, threads)
-        write_negatives(folder.bm25_negatives, rows, {"source": source, "depth": mining.depth})
+        provenance = {
+            "source": source,
+            "depth": mining.depth,
+            "collection": inputs.corpus.metadata["collection"],
+        }
+        write_negatives(folder.bm25_negatives, rows, provenance)
     return read_negatives(folder.bm25_negatives)
 
 
 def _read_given(path: Path, inputs: Inputs) -> Negatives:
     """Read an artifact; one without a use would leave every topic to random negatives."""
     negatives = read_negatives(path)
+    require_collection(negatives, inputs.corpus.metadata["collection"], path=path)
     rows = (negatives.by_qid(t.qid) for t in inputs.topics.topics if t.qid in negatives)
     if not any(source in (BM25, TRIPLES) for row in rows for source in row.sources):
         raise MismatchError(

@@ -5,18 +5,18 @@ run ends with the weights of an undisturbed one, bit for bit (on a device whose 
 order, such as a CPU). While it trains, everything is in a hidden folder ``.OUTPUT.training``.
 """
 
-import hashlib
 import json
 import logging
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ance_plugin import artifacts
+from ance_plugin.disk import require_absent
 from ance_plugin.encode.device import choose_device, choose_precision, torch_dtype
 from ance_plugin.errors import ArtifactError, LeakError
 from ance_plugin.measures import check_measures, means
@@ -38,6 +38,7 @@ from ance_plugin.train.cross_encoder_files import (
     save_state,
     training_path,
 )
+from ance_plugin.train.cross_encoder_identity import KIND, describe_training, require_finished
 from ance_plugin.train.cross_encoder_settings import CrossEncoderSettings, Dev
 from ance_plugin.train.group_step import GroupStep
 from ance_plugin.train.groups import Group, GroupSampler
@@ -45,7 +46,6 @@ from ance_plugin.train.optimizers import new_optimizer
 
 logger = logging.getLogger(__name__)
 
-KIND = "cross-encoder"
 _SECONDS_BETWEEN_LINES = 20.0
 
 
@@ -73,18 +73,20 @@ def train_cross_encoder(
         is_resumed: Go on with the training that was killed; one that was not begun is begun.
 
     Raises:
-        ArtifactError: The output exists, or an unfinished training stands there and
-            ``is_resumed`` is off.
+        ArtifactError: The output exists and is not what a resumed training made, or an unfinished
+            training stands there and ``is_resumed`` is off.
         LeakError: Dev topics are among those of the groups.
-        MismatchError: An unfinished training there has other settings or data.
+        MismatchError: A training there, unfinished or not, has other settings or data.
         ValueError: A length or the precision cannot be used here.
     """
     work = training_path(output)
-    if is_resumed and output.is_dir() and work.is_dir():  # killed after it had published
-        shutil.rmtree(work)
+    described = describe_training(groups, documents, settings, dev)
+    if is_resumed and output.exists():
+        require_finished(output, described)
+        _remove_work(work)
         logger.info("%s: was finished already", output)
         return
-    artifacts.refuse_existing(output, overwrite=False)
+    require_absent(output)
     if dev is not None:
         check_measures([dev.measure])
         shared = sorted({group.qid for group in groups} & dev.run.keys())
@@ -100,11 +102,25 @@ def train_cross_encoder(
         )
     with artifacts.claim(work):
         trainer = CrossEncoderTrainer(
-            groups, documents, work, init=init, settings=settings, dev=dev, device=device
+            groups,
+            documents,
+            work,
+            init=init,
+            settings=settings,
+            described=described,
+            dev=dev,
+            device=device,
         )
         trainer.run()
         trainer.publish(output)
     shutil.rmtree(work)
+
+
+def _remove_work(work: Path) -> None:
+    """Remove what a training left that was killed after it had published."""
+    if work.is_dir():
+        with artifacts.claim(work):
+            shutil.rmtree(work)
 
 
 class CrossEncoderTrainer:
@@ -116,6 +132,7 @@ class CrossEncoderTrainer:
         work: The folder of states; made where it is not there.
         init: A classifier of one output, or a body.
         settings: How.
+        described: Settings and hashes of the data: what a state must be of to go on from it.
         dev: By what to choose the best weights; None takes the last ones.
         device: Where to compute; None takes the best there is.
 
@@ -131,6 +148,7 @@ class CrossEncoderTrainer:
         *,
         init: str,
         settings: CrossEncoderSettings,
+        described: Mapping[str, Any],
         dev: Dev | None,
         device: str | None,
     ) -> None:
@@ -161,11 +179,8 @@ class CrossEncoderTrainer:
         self._steps = GroupStep(self._model, self._optimizer, self._scorer, documents, settings)
         self._described = {
             "init": {"name": init, "weights_sha256": self._scorer.identify()["weights_sha256"]},
-            "settings": settings.to_json(),
             "precision": self._precision,
-            "data_sha256": _hash_data(groups, documents),
-            "num_topics": len(groups),
-            "dev": _describe_dev(dev),
+            **described,
         }
         self._step = 0
         self._losses: list[float] = []
@@ -254,22 +269,3 @@ def _start(init: str, settings: CrossEncoderSettings) -> Classifier:
     if settings.template != TEMPLATE:
         setattr(classifier.model.config, TEMPLATE_KEY, settings.template)
     return classifier
-
-
-def _describe_dev(dev: Dev | None) -> dict[str, Any] | None:
-    if dev is None:
-        return None
-    hashed = _hash(sorted(dev.run.items()), sorted(dev.queries.items()), sorted(dev.qrels.items()))
-    return {"measure": dev.measure, "rerank_depth": dev.depth, "data_sha256": hashed}
-
-
-def _hash_data(groups: Sequence[Group], documents: Mapping[str, Document]) -> str:
-    return _hash(groups, (documents[docid] for docid in sorted(documents)))
-
-
-def _hash(*parts: Iterable[Any]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        for content in part:
-            digest.update(repr(content).encode("utf-8", "backslashreplace"))
-    return digest.hexdigest()

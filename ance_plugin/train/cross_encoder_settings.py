@@ -1,5 +1,6 @@
 """What training a cross-encoder was asked for, checked before any work."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -53,9 +54,11 @@ class CrossEncoderSettings:
         """Raise ValueError where a value is out of range."""
         for name in ("num_steps", "batch_size", "negatives_per_topic", "chunk_tokens"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        for name in ("lr_warmup_steps", "weight_decay", "seed"):
+        for name in ("lr_warmup_steps", "seed"):
             _require(name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
-        _require("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0")
+        decay, rate = self.weight_decay, self.learning_rate
+        _require("weight_decay", decay, 0 <= decay < math.inf, "at least 0, and finite")
+        _require("learning_rate", rate, 0 < rate < math.inf, "above 0, and finite")
         norm, save_steps = self.max_grad_norm, self.save_steps
         _require("max_grad_norm", norm, norm is None or norm > 0, "above 0")
         _require("save_steps", save_steps, save_steps is None or save_steps >= 1, "at least 1")

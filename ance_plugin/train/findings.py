@@ -51,12 +51,16 @@ class Findings:
         return dict(zip(docids, self.positive_scores[self.places[topic]].tolist(), strict=True))
 
     def score_others(self, inputs: Inputs) -> list[NDArray[np.float32]]:
-        """Give the scores of each searched topic's hits that are no positives."""
+        """Give the scores of each searched topic's hits that are no positives, nor copies of one.
+
+        A copy scores as its positive does but for rounding, which would decide who is first.
+        """
         if self.nearest is None:
             return []
+        hashes = inputs.corpus.hashes
         found = zip(self.places, self.nearest.scores, self.nearest.rows, strict=True)
         return [
-            scores[~np.isin(rows, inputs.topics.positives[topic]) & (rows >= 0)]
+            scores[(rows >= 0) & ~np.isin(hashes[rows], hashes[inputs.topics.positives[topic]])]
             for topic, scores, rows in found
         ]
 

@@ -71,7 +71,7 @@ def _list_panels(events: Sequence[dict[str, Any]]) -> list[tuple[str, str, tuple
     measure = next(iter(measured))
     return [
         (f"dev {measure}", "refresh", ("dev", measure), False),
-        ("loss", "step", ("loss",), True),
+        (f"loss, mean of {_SMOOTHED} steps", "step", ("loss",), True),
         ("overlap of negatives with the search's top", "refresh", ("overlap",), False),
         ("topics whose positive is first", "refresh", ("margins", "share_won"), False),
         ("staleness of negatives, steps", "step", ("staleness",), False),
@@ -84,7 +84,11 @@ def _draw_thirds(axis: Any, logs: dict[str, list[dict[str, Any]]]) -> None:  # n
             points = list(_read(events, "step", ("gradient_norm", third)))
             values = _smooth([value for _, value in points])
             axis.plot([step for step, _ in points], values, style, label=f"{name}, {third}")
-    axis.set(title="gradient norm by thirds of the layers", xlabel="step", yscale="log")
+    axis.set(
+        title=f"gradient norm by thirds of the layers, mean of {_SMOOTHED} steps",
+        xlabel="step",
+        yscale="log",
+    )
     axis.legend(fontsize="small")
 
 

@@ -118,6 +118,7 @@ class Refresher:
         with artifacts.new_directory(output) as staging:
             self._measure_dev(found, content, clock, staging)
             self._mine(task, found, content, clock, staging)
+            content["collection"] = self._inputs.corpus.metadata["collection"]
             content["versions"] = describe_versions("torch", "transformers")
             content["settings"] = self._settings.to_json()
             artifacts.seal(staging, REFRESH, {**content, "seconds": clock.seconds})

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LEAST_SHARE = 0.1  # of the topics: below it, docids that many collections share explain as much
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingTopics:
@@ -48,7 +50,7 @@ class TrainingTopics:
             The topics with a positive in the collection.
 
         Raises:
-            FormatError: There is none.
+            FormatError: There is none, or so few that some docids are alike by chance.
         """
         chosen, positives = [], []
         for topic in topics:
@@ -60,6 +62,12 @@ class TrainingTopics:
             raise FormatError(
                 f"none of the {len(topics)} training topics has a relevant document in the "
                 "collection; are topics, qrels and collection of one dataset?"
+            )
+        if len(chosen) < LEAST_SHARE * len(topics):
+            raise FormatError(
+                f"only {len(chosen)} of {len(topics)} training topics have a relevant document in "
+                "the collection; if topics, qrels and collection are of one dataset, give the "
+                "topics that can be trained alone"
             )
         if len(chosen) < len(topics):
             logger.warning(

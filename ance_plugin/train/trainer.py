@@ -174,8 +174,9 @@ class Trainer:
         for name, value in (("loss", averages["loss"]), ("gradient's norm", norms["all"])):
             if not math.isfinite(value):
                 raise ValueError(
-                    f"step {step}: the {name} is {value}; lower --learning-rate. The state of step "
-                    f"{max(self._folder.steps(STATE), default=0)} is from before it"
+                    f"step {step}: the {name} is {value}; train again into another --output with a "
+                    f"lower --learning-rate, or remove {self._folder.path} first (its state of step "
+                    f"{max(self._folder.steps(STATE), default=0)} is from before it)"
                 )
         if optimization.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(parameters, optimization.max_grad_norm)
@@ -283,5 +284,6 @@ def _average(results: list[StepResult]) -> dict[str, float]:
 
 
 def _describe_refresh(content: dict[str, Any]) -> dict[str, Any]:
-    left_out = ("files", "settings", "versions", "encoder", "kind", "format_version", "step")
+    left_out = {"files", "settings", "versions", "encoder", "collection", "kind"}
+    left_out |= {"format_version", "step"}
     return {name: value for name, value in content.items() if name not in left_out}

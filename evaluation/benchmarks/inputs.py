@@ -14,6 +14,8 @@ from evaluation.benchmarks.table import Benchmark
 
 logger = logging.getLogger(__name__)
 
+_SHARED_BY_CHANCE = 0.05  # of the texts: real splits have a question twice now and then
+
 
 @dataclass(frozen=True, slots=True)
 class JudgedTopics:
@@ -23,6 +25,7 @@ class JudgedTopics:
         name: As ``--topics`` takes them.
         qrels: As ``--qrels`` takes them; empty where there are none.
         qids: The judged topics' ids; all of them where there are no judgments.
+        texts: Their texts, white space and case evened out.
         num_topics: Topics in all.
         topics_sha256: Of ids and texts, in their order.
         qrels_sha256: Of ids and grades; None without judgments.
@@ -31,6 +34,7 @@ class JudgedTopics:
     name: str
     qrels: str
     qids: frozenset[str]
+    texts: frozenset[str]
     num_topics: int
     topics_sha256: str
     qrels_sha256: str | None
@@ -86,6 +90,7 @@ def read_inputs(benchmark: Benchmark) -> Inputs:
     if benchmark.tuning is not None:
         tuning, _ = _read_judged(benchmark.tuning.topics, benchmark.tuning.qrels)
         _refuse_leak(test, tuning)
+        _refuse_copies(test, tuning)
     collection = Collection(benchmark.collection)
     logger.info("reading the collection %s", benchmark.collection)
     fingerprint = collection.scan()
@@ -114,15 +119,21 @@ def _read_judged(topics_name: str, qrels_name: str) -> tuple[JudgedTopics, Qrels
             f"{qrels_name}: judges {len(strangers)} topics that {topics_name} lacks, such as "
             f"{strangers[0]!r}; they would count zero for every system"
         )
+    qids = frozenset(qrels or known)
     judged = JudgedTopics(
         name=topics_name,
         qrels=qrels_name,
-        qids=frozenset(qrels or known),
+        qids=qids,
+        texts=frozenset(_even_out(topic.text) for topic in topics if topic.qid in qids),
         num_topics=len(topics),
         topics_sha256=_hash_topics(topics),
         qrels_sha256=hash_json(qrels) if qrels_name else None,
     )
     return judged, qrels
+
+
+def _even_out(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _hash_topics(topics: Sequence[Topic]) -> str:
@@ -135,6 +146,16 @@ def _refuse_leak(test: JudgedTopics, tuning: JudgedTopics) -> None:
         raise LeakError(
             f"{tuning.qrels}: {len(shared)} of its topics, such as {shared[0]!r}, are among those "
             f"that {test.qrels or test.name} judges; tune on other topics"
+        )
+
+
+def _refuse_copies(test: JudgedTopics, tuning: JudgedTopics) -> None:
+    """Refuse the topics that are judged under other ids."""
+    shared = sorted(test.texts & tuning.texts)
+    if len(shared) > _SHARED_BY_CHANCE * len(tuning.texts):
+        raise LeakError(
+            f"{tuning.name}: {len(shared)} of its {len(tuning.texts)} texts, such as "
+            f"{shared[0]!r}, are those of topics that {test.name} judges; tune on other topics"
         )
 
 

@@ -196,7 +196,9 @@ def _check_kinds(content: Mapping[str, Any], kind: type, where: str) -> None:
     known = {one.name: str(one.type) for one in fields(kind)}
     unknown = sorted(content.keys() - known.keys())
     if unknown:
-        raise FormatError(f"{where}: has no {', '.join(unknown)}; there are {', '.join(known)}")
+        raise FormatError(
+            f"{where}: unknown {', '.join(unknown)}; a key is one of {', '.join(known)}"
+        )
     needed = ("collection",) if kind is Benchmark else ("topics", "qrels")
     for name in needed:
         if name not in content:

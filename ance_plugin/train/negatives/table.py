@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ance_plugin import artifacts
-from ance_plugin.errors import ArtifactError, FormatError, first_line
+from ance_plugin.errors import ArtifactError, FormatError, MismatchError, first_line
 from ance_plugin.train.negatives.columns import check_batch, names, schema, to_batch, to_rows
 from ance_plugin.train.negatives.rows import REASONS, TopicNegatives
 
@@ -22,6 +22,7 @@ __all__ = [
     "Negatives",
     "TopicNegatives",
     "read_negatives",
+    "require_collection",
     "write_negatives",
     "write_table",
 ]
@@ -169,6 +170,25 @@ def read_negatives(path: Path) -> Negatives:
     if artifacts.sha256_file(path / TABLE) != stated:
         raise ArtifactError(f"{path / TABLE}: content has changed; make the {kind} again")
     return _read(path / TABLE, metadata)
+
+
+def require_collection(negatives: Negatives, collection: Mapping[str, Any], *, path: Path) -> None:
+    """Raise MismatchError where a table says that it was mined from other documents.
+
+    Docids alone do not tell: many collections number theirs from 0 or 1.
+
+    Args:
+        negatives: The table; a bare Parquet file says nothing.
+        collection: As ``Collection.describe`` gives it.
+        path: The table's, for the message.
+    """
+    mined_from = negatives.metadata.get("collection")
+    if isinstance(mined_from, dict) and mined_from.get("sha256") != collection["sha256"]:
+        raise MismatchError(
+            f"{path}: was mined from {mined_from.get('name')}, {mined_from.get('num_documents')} "
+            f"documents, which is not what {collection['name']} holds now "
+            f"({collection['num_documents']} documents); mine negatives from this collection"
+        )
 
 
 def _read(path: Path, metadata: dict[str, Any]) -> Negatives:

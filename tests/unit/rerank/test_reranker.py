@@ -221,6 +221,21 @@ def test_damaged_journal_is_started_anew(tmp_path, content):
         assert list(journal.topics) == ["q3"]
 
 
+@pytest.mark.parametrize(
+    "line",
+    ['{"foo": 1}', '{"qid": "q2", "scores": "x", "seconds": 0.5}', '{"qid": "q2", "scores": [1]}'],
+)
+def test_journal_ends_before_a_line_that_is_none_of_its_own(tmp_path, line):
+    """Whatever wrote it, the topics before it count."""
+    output = tmp_path / "run"
+    write_and_die(output, ["q1"], {"depth": 3})
+    with journal_path(output).open("a") as file:
+        file.write(line + "\n")
+
+    with open_journal(output, {"depth": 3}) as journal:
+        assert list(journal.topics) == ["q1"]
+
+
 def test_journal_of_other_settings_is_started_anew(tmp_path, caplog):
     """Their scores are others; the log names what changed."""
     write_and_die(tmp_path / "run", ["q1"], {"depth": 3, "model": {"max_length": 9}})

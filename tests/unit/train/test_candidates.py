@@ -92,3 +92,18 @@ def test_artifact_without_a_use_is_refused(make, folder, inputs, tmp_path, qid, 
 
     with pytest.raises(MismatchError, match="has no BM25 negatives for any of the 150"):
         load_candidates(make(bm25_negatives=str(tmp_path / "negatives")), folder, inputs)
+
+
+def test_artifact_of_another_collection_is_refused(make, folder, inputs, tmp_path):
+    """Its docids may be the same, as many collections number theirs; its texts are not."""
+    qid = inputs.topics.topics[0].qid
+    row = TopicNegatives(qid, ("d0-0",), (None,), ("d1-1",), (None,), (None,), ("bm25",))
+    own = inputs.corpus.metadata["collection"]
+    for name, collection in (("own", own), ("other", {**own, "name": "X", "sha256": "0" * 64})):
+        write_negatives(tmp_path / name, [row], {"collection": collection})
+
+    found = load_candidates(make(bm25_negatives=str(tmp_path / "own")), folder, inputs)
+
+    assert found.qids == [qid]
+    with pytest.raises(MismatchError, match=r"was mined from X, .* mine negatives from this"):
+        load_candidates(make(bm25_negatives=str(tmp_path / "other")), folder, inputs)

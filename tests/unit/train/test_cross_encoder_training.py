@@ -13,18 +13,16 @@ from ance_plugin.cli.run import run
 from ance_plugin.cli.train_cross_encoder import new_cross_encoder_parser, start_cross_encoder
 from ance_plugin.errors import ArtifactError, LeakError, MismatchError
 from ance_plugin.formats.runs import write_run
-from ance_plugin.records import Document, Hit, Topic
+from ance_plugin.records import Document, Hit
 from ance_plugin.rerank.cross_encoder import CrossEncoder
 from ance_plugin.train import cross_encoder as training
 from ance_plugin.train.cross_encoder import train_cross_encoder
+from ance_plugin.train.cross_encoder_files import training_path
 from ance_plugin.train.cross_encoder_settings import CrossEncoderSettings, Dev
 from ance_plugin.train.groups import make_groups
-from ance_plugin.train.negatives.rows import TopicNegatives
 from ance_plugin.train.negatives.table import write_negatives
+from tests.unit.train.cats import ANIMALS, COLOURS, FILLERS, make_data
 
-COLOURS = ["red", "green", "blue"]
-ANIMALS = ["cat", "dog", "fox"]  # the first is wanted
-FILLERS = ["the", "a", "and", "sees", "eats", "lynx"]
 SETTINGS = {
     "num_steps": 60,
     "batch_size": 8,
@@ -73,33 +71,6 @@ def body(tmp_path_factory):
         torch.manual_seed(1)
         BertModel(config).save_pretrained(folder)
     return folder
-
-
-def make_data(*, num_topics=48, seed=0, prefix="q"):
-    """Make topics, documents, and a table of negatives by the rule."""
-    rng = np.random.default_rng(seed)
-    topics, documents, rows = [], [], []
-
-    def add(animal):
-        words = [*rng.choice(FILLERS, size=rng.integers(2, 9)), animal]
-        documents.append(Document(f"{prefix}d{len(documents)}", " ".join(rng.permutation(words))))
-        return documents[-1].docid
-
-    for number in range(num_topics):
-        colour = COLOURS[number % 3]
-        topics.append(Topic(f"{prefix}{number}", f"the {colour}"))
-        positives = (add("cat"), add("cat"))
-        negatives = tuple(add(ANIMALS[1 + place % 2]) for place in range(5))
-        rows.append(make_row(topics[-1].qid, positives, negatives))
-    return topics, documents, rows
-
-
-def make_row(qid, positives, negatives):
-    unknown = (None,) * len(negatives)
-    sources = ("bm25",) * len(negatives)
-    return TopicNegatives(
-        qid, positives, (None,) * len(positives), negatives, unknown, unknown, sources
-    )
 
 
 def train(body, output, settings, *, resume=False, **options):
@@ -236,6 +207,34 @@ def test_an_unfinished_training_is_not_overwritten(body, tmp_path, monkeypatch):
 
     with pytest.raises(ArtifactError, match=r"unfinished training stands there; give --resume"):
         train(body, tmp_path / "ce", SHORT)
+
+
+def test_resuming_leaves_what_it_did_not_make(body, tmp_path, monkeypatch):
+    """A folder of that name that is something else does not end the training that stands there."""
+    kill(body, tmp_path / "ce", monkeypatch, 5)
+    (tmp_path / "ce").mkdir()
+
+    with pytest.raises(ArtifactError, match=r"it is not a cross-encoder"):
+        train(body, tmp_path / "ce", SHORT, resume=True)
+
+    (tmp_path / "ce").rmdir()
+    assert read_all(train(body, tmp_path / "ce", SHORT, resume=True))
+
+
+def test_resuming_what_is_finished(body, tmp_path, monkeypatch):
+    """Nothing is done, and what a kill after publishing left is removed; others are refused."""
+    finished = train(body, tmp_path / "ce", SHORT)
+    before = read_all(finished)
+    training_path(finished).mkdir()
+
+    train(body, finished, SHORT, resume=True)
+
+    assert read_all(finished) == before
+    assert not training_path(finished).exists()
+    with pytest.raises(MismatchError, match="settings is"):
+        train(body, finished, {**SHORT, "loss": "bce"}, resume=True)
+    with pytest.raises(ArtifactError, match="exists already; name another --output or remove it"):
+        train(body, finished, SHORT)
 
 
 def test_other_settings_do_not_go_on(body, tmp_path, monkeypatch):

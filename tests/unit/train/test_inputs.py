@@ -77,7 +77,7 @@ def test_dev_judgments_of_another_collection_are_refused(load, data, tmp_path):
     text = Path(data.dev_qrels).read_text().replace(" d", " x")
     (tmp_path / "dev.qrels").write_text(text)
 
-    with pytest.raises(FormatError, match="none of its relevant documents is in"):
+    with pytest.raises(FormatError, match=r"0 of \d+ topics have a relevant document in"):
         load(replace(data, dev_qrels=str(tmp_path / "dev.qrels")))
 
 

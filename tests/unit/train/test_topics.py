@@ -42,3 +42,13 @@ def test_no_topic_with_a_positive_is_an_error(corpus, encoder):
     """The message asks whether topics, judgments and collection belong together."""
     with pytest.raises(FormatError, match=r"none of the 1 training topics .* of one dataset"):
         TrainingTopics.load([Topic("q", "f1")], {"q": {"elsewhere": 1}}, corpus, encoder)
+
+
+def test_few_topics_with_a_positive_are_an_error(corpus, encoder):
+    """Other collections have docids such as 1 and 2 too, and would be trained on by chance."""
+    topics = [Topic(f"q{number}", "f1") for number in range(21)]
+    qrels = {topic.qid: {"elsewhere": 1} for topic in topics} | {"q3": {"d1": 1}, "q4": {"d2": 1}}
+
+    with pytest.raises(FormatError, match="only 2 of 21 training topics have a relevant document"):
+        TrainingTopics.load(topics, qrels, corpus, encoder)
+    assert len(TrainingTopics.load(topics[:20], qrels, corpus, encoder)) == 2

@@ -43,6 +43,15 @@ def test_inputs_are_known_by_their_content(benchmark, tmp_path):
     assert first.list_notes() == []
 
 
+def test_judged_texts_under_other_ids_are_refused(benchmark, tmp_path):
+    """Renaming topics does not make them others; case and white space do not either."""
+    (tmp_path / "dev.tsv").write_text("z1\tOne\nz2\ttwo\n")
+    (tmp_path / "dev.qrels").write_text("z1 0 d0 1\nz2 0 d0 1\n")
+
+    with pytest.raises(LeakError, match=r"2 of its 2 texts, such as 'one', are those of topics"):
+        read_inputs(benchmark)
+
+
 def test_topics_tuned_on_and_judged_are_refused(benchmark, tmp_path):
     """One shared topic is enough, and is named."""
     (tmp_path / "dev.tsv").write_text("q3\tthree\nq2\ttwo\n")

@@ -14,8 +14,8 @@ from evaluation.benchmarks.stages import list_stages
 from evaluation.benchmarks.table import Benchmark, Tuning
 
 BENCHMARK = Benchmark("mine", "docs", "topics", "qrels", tuning=Tuning("dev", "dev", "mrr@10"))
-TEST = JudgedTopics("topics", "qrels", frozenset("ab"), 2, "1" * 64, "2" * 64)
-DEV = JudgedTopics("dev", "dev", frozenset("cd"), 2, "3" * 64, "4" * 64)
+TEST = JudgedTopics("topics", "qrels", frozenset("ab"), frozenset("tu"), 2, "1" * 64, "2" * 64)
+DEV = JudgedTopics("dev", "dev", frozenset("cd"), frozenset("vw"), 2, "3" * 64, "4" * 64)
 INPUTS = Inputs("docs", Fingerprint(9, "5" * 64), TEST, DEV, 2, 0)
 ANCE = Model("ance", "ckpt/ance", {"weights_sha256": "6" * 64, "precision": "bf16"})
 RERANKER = Model("rerank", "ckpt/ce", {"weights_sha256": "7" * 64})

@@ -96,7 +96,7 @@ def test_local_file_names_what_is_beside_it(tmp_path):
         ("collection = ", "is not valid TOML"),
         ('topics = "t"\n', "must name its collection"),
         ('collection = "docs.jsonl"\ntopics = "topics.tsv"\n', "must name collection, topics, and"),
-        (LOCAL + "dept = 5\n", "has no dept; there are name, collection"),
+        (LOCAL + "dept = 5\n", "unknown dept; a key is one of name, collection"),
         (LOCAL + 'depth = "5"\n', "depth must be a whole number, found '5'"),
         (LOCAL + "depth = true\n", "depth must be a whole number, found True"),
         (LOCAL + "depth = 0\n", "depth must be at least 1"),
