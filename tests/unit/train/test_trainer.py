@@ -86,8 +86,8 @@ def test_diverged_run_stops(world, tmp_path, capsys):
     folder = TrainingFolder(tmp_path / "run")
     (last,) = folder.steps(STATE)
     assert message.startswith("step ")
-    assert "lower --learning-rate" in message
-    assert f"The state of step {last} is from before it" in message
+    assert "train again into another --output with a lower --learning-rate" in message
+    assert f"its state of step {last} is from before it" in message
     assert find_state(folder).step == last
     state = torch.load(folder.state(last) / "state.pt", weights_only=True)
     assert all(weights.isfinite().all() for weights in state["model"].values())
