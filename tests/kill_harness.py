@@ -57,15 +57,15 @@ class Harness:
         self.root, self.environment = root, read_environment()
         calm = root / "calm"
         self.commands, self.expected, self.seconds = [], {}, {}
-        for command in make_commands(root):
-            if command.needs_java and not has_java:
-                continue
+        every = [one for one in make_commands(root) if has_java or not one.needs_java]
+        only = only or [one.name for one in every]
+        for command in list_needed(every, only, calm):
             started = time.monotonic()
             status = self.wait(self.fork(command, calm), calm)
             assert status == 0, f"{command.name} failed undisturbed:\n{self.log(calm)}"
             self.seconds[command.name] = time.monotonic() - started
             self.expected[command.name] = command.content(calm / command.output)
-            if not only or command.name in only:
+            if command.name in only:
                 self.commands.append(command)
 
     def kill(self, command, rng):
@@ -187,6 +187,17 @@ class Harness:
         os.kill(child, signal.SIGABRT)  # its log then says where it stood
         os.waitpid(child, 0)
         raise AssertionError(f"did not end within {_PATIENCE_S} s:\n{self.log(folder)}")
+
+
+def list_needed(commands, names, folder):
+    """List the commands of these names and those that they read from ``folder``, in order."""
+    unknown = sorted(set(names) - {one.name for one in commands})
+    assert not unknown, f"no command is called {unknown[0]!r}"
+    needed = set(names)
+    for command in reversed(commands):  # each reads from earlier ones alone
+        if command.name in needed:
+            needed |= {one.name for one in commands if f"{folder / one.output}" in command.words}
+    return [one for one in commands if one.name in needed]
 
 
 def load_everything():

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from ance_plugin import artifacts
-from tests.kill_harness_command import Command, files, sealed
+from tests.kill_harness_command import Command, drop, files, sealed
 
 ON_CPU = ["--device", "cpu", "--precision", "fp32"]
 OVER = {"replaces": ("--overwrite",)}
@@ -43,7 +43,7 @@ def make_evaluation_commands(world, made):
             "evaluation qa",
             words=["qa", *topics, *docs, "--run", *runs, *answers],
             output="answers",
-            content=sealed,
+            content=answered,
         ),
         command(
             "evaluation latency",
@@ -69,6 +69,12 @@ def make_evaluation_commands(world, made):
     ]
 
 
+def answered(path):
+    """Give the accuracies of a report; its tables are whole."""
+    sealed(path)
+    return drop(artifacts.read_json(path / "answers.json"))
+
+
 def timed(path):
     """Give what a latency report timed, whose times are never twice the same."""
     sealed(path)
@@ -80,7 +86,7 @@ def timed(path):
 def analysed(path):
     """Give the figures of an analysis of negatives; its plots are whole."""
     sealed(path)
-    return artifacts.read_json(path / "negatives.json")
+    return drop(artifacts.read_json(path / "negatives.json"))
 
 
 def judged(path):
