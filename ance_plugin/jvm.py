@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 
 MIN_VERSION = 21
 # A method of pyjnius's is one object for all instances of a Java class and keeps the one that it
-# was last taken from: threads that call it on several at once mix them up, unless they hold this.
+# was last taken from: threads that call it on several at once mix them up, unless they hold this,
+# or compute all arguments before they take the method, so that nothing comes between the two.
 BRIDGE = threading.RLock()
 _VECTOR_MODULE = "jdk.incubator.vector"
 _LIBRARIES = ("lib/server/libjvm.so", "lib/server/libjvm.dylib", "bin/server/jvm.dll")
@@ -84,6 +85,11 @@ def start() -> None:
     Raises:
         JavaError: There is no usable Java, or no Pyserini to take Anserini from.
     """
+    with BRIDGE:
+        _start()
+
+
+def _start() -> None:
     import jnius_config
 
     if jnius_config.vm_running:

@@ -30,6 +30,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+from ance_plugin.interrupts import interrupting_after
 from ance_plugin.ranking import order
 from ance_plugin.records import Hit, Qrels, Run
 
@@ -235,10 +236,11 @@ def _prepare_hits(
 def _evaluate(
     hits: dict[str, dict[str, float]], judgments: dict[str, dict[str, int]], names: list[str]
 ) -> dict[str, dict[str, float]]:
-    ranx = _import_ranx()
-    with _quiet_numba():
-        ranx_qrels, ranx_run = ranx.Qrels(judgments), ranx.Run(hits)
-        ranx.evaluate(ranx_qrels, ranx_run, names, return_mean=False)
+    with interrupting_after():  # numba loads what it compiled, or compiles
+        ranx = _import_ranx()
+        with _quiet_numba():
+            ranx_qrels, ranx_run = ranx.Qrels(judgments), ranx.Run(hits)
+            ranx.evaluate(ranx_qrels, ranx_run, names, return_mean=False)
     return {
         name: {qid: float(value) for qid, value in ranx_run.scores[name].items()} for name in names
     }

@@ -8,13 +8,11 @@ leave nothing but what it can go on with, and end well after the disk has grown.
 """
 
 import argparse
-import importlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -62,16 +60,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--no-java", action="store_true", help="leave out what needs a JVM")
     parser.add_argument("--shares", type=float, nargs="+", default=_SHARES, metavar="X")
+    parser.add_argument("--only", nargs="+", default=[], metavar="COMMAND")
     args = parser.parse_args()
-    from tests.kill_harness import LOADED, Harness
+    from tests.kill_harness import Harness, load_everything
 
-    for name in LOADED:
-        importlib.import_module(name)
-    importlib.import_module("torch").set_num_threads(1)
-    warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork")
+    load_everything()
     said = {}
     with tempfile.TemporaryDirectory(prefix="ance-full-") as folder:
-        harness = Harness(Path(folder), has_java=not args.no_java)
+        harness = Harness(Path(folder), has_java=not args.no_java, only=args.only)
         for command in harness.commands:
             for share in args.shares:
                 place = Path(folder) / f"disk-{len(said)}"

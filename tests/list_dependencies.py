@@ -31,8 +31,8 @@ What to know before passing an environment on:
 
 Known vulnerabilities: `pip-audit -r requirements.lock --no-deps --disable-pip` asks the package
 registry's list of them, which could not be reached when this page was made (pip-audit 2.10.1 called
-every package "not found"): the pinned versions have **not** been audited.
-Run it before a deployment.
+every package "not found", and again on 2026-11-27 each of three that were tried: cryptography,
+pillow, requests): the pinned versions have **not** been audited. Run it before a deployment.
 """
 
 

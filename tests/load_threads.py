@@ -1,11 +1,12 @@
-r"""Search with one searcher from many threads; compare every answer with the one it gives alone.
+r"""Search with a few searchers from many threads; compare each answer with the one given alone.
 
-    python tests/load_threads.py --index idx/dense --sparse-index idx/bm25 --encoder E \
+    python tests/load_threads.py --index idx/dense --sparse-index idx/bm25 idx/other --encoder E \
         --topics topics.tsv --minutes 10
 
-Single queries and batches are asked in turn, dense, BM25 and hybrid. A batch is one of a fixed few:
-matrix products of another shape round in another way, so a query's scores in a batch may differ
-from those alone in the last digit, in one thread as in many.
+Single queries and batches are asked in turn, dense, BM25 (each index with a searcher of its own, at
+the same time as the others) and hybrid. JAVA_TOOL_OPTIONS=-Xmx256m bounds Java's heap. A batch is
+one of a fixed few: matrix products of another shape round in another way, so a query's scores in a
+batch may differ from those alone in the last digit, in one thread as in many.
 """
 
 import argparse
@@ -73,7 +74,7 @@ def run_load(load, *, threads, seconds):
     ]
     for worker in workers:
         worker.start()
-    for share in (0.1, 0.5, 1.0):
+    for share in (0.1, 0.25, 0.5, 0.75, 1.0):
         time.sleep(max(deadline - (1 - share) * seconds - time.monotonic(), 0))
         memory.append(measure_memory_mb())
     for worker in workers:
@@ -86,7 +87,7 @@ def run_load(load, *, threads, seconds):
         "errors": len(load.errors),
         "first_error": next(iter(load.errors), None),
         "stuck_threads": sum(worker.is_alive() for worker in workers),
-        "memory_mb": dict(zip(("start", "10%", "50%", "end"), memory, strict=True)),
+        "memory_mb": dict(zip(("start", "10%", "25%", "50%", "75%", "end"), memory, strict=True)),
     }
 
 
@@ -100,7 +101,7 @@ def main():
     """Open the searchers, put them under load, print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--index", required=True)
-    parser.add_argument("--sparse-index", required=True)
+    parser.add_argument("--sparse-index", required=True, nargs="+")
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--topics", required=True)
     parser.add_argument("--minutes", type=float, default=10.0)
@@ -110,8 +111,9 @@ def main():
     from ance_plugin.formats.topics import read_topics
 
     dense = DenseSearcher(args.index, Encoder.load(args.encoder))
-    sparse = Bm25Searcher(args.sparse_index)
-    searchers = {"dense": dense, "bm25": sparse, "hybrid": HybridSearcher(dense, sparse)}
+    sparse = {f"bm25 of {name}": Bm25Searcher(name) for name in args.sparse_index}
+    first = next(iter(sparse.values()))
+    searchers = {"dense": dense, **sparse, "hybrid": HybridSearcher(dense, first)}
     queries = [topic.text for topic in read_topics(args.topics)[:70]]
     figures = run_load(
         Load(searchers, queries, k=10), threads=args.threads, seconds=60 * args.minutes

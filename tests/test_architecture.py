@@ -9,7 +9,7 @@ import pytest
 REPOSITORY = Path(__file__).parent.parent
 ROOT = REPOSITORY / "ance_plugin"
 LAYERS = [  # lowest first: a module imports only from its own layer or a lower one
-    ("records", "errors", "version", "progress"),
+    ("records", "errors", "version", "progress", "interrupts"),
     ("ranking", "disk", "artifacts", "jvm"),
     ("formats", "measures"),
     ("fusion",),

@@ -46,13 +46,14 @@ class Bm25Searcher:
         self.index_dir = path
         self.k1 = k1
         self.b = b
-        # Lucene refuses a query of more than 1,024 terms unless told otherwise.
-        jvm.autoclass("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(_MAX_TERMS)
-        self._searcher: Any = _open(path)
-        self._searcher.set_bm25(k1, b)
-        self._fast = LuceneHits(self._searcher) if LuceneHits.can_read(self._searcher) else None
-        self._serializer = hit_serializer()
-        self.num_docs: int = self._searcher.get_total_num_docs()
+        with jvm.BRIDGE:
+            # Lucene refuses a query of more than 1,024 terms unless told otherwise.
+            jvm.autoclass("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(_MAX_TERMS)
+            self._searcher: Any = _open(path)
+            self._searcher.set_bm25(k1, b)
+            self._fast = LuceneHits(self._searcher) if LuceneHits.can_read(self._searcher) else None
+            self._serializer = hit_serializer()
+            self.num_docs: int = self._searcher.get_total_num_docs()
 
     def search(self, query: str, k: int = 10) -> list[Hit]:
         """Find the documents with the highest BM25 score; a query without a known term has no hits.
@@ -123,7 +124,8 @@ class Bm25Searcher:
         if self._fast is not None:
             hits_of = self._fast.search(queries, depth, threads)
             return {qid: rank(*hits) for qid, hits in zip(qids, hits_of, strict=True)}
-        found = self._searcher.batch_search(java_list(queries), java_list(qids), depth, threads)
+        lists = java_list(queries), java_list(qids)  # before the method is taken, see BRIDGE
+        found = self._searcher.batch_search(*lists, depth, threads)
         hits = json.loads(self._serializer.writeValueAsString(found))
         return {
             qid: rank([hit["docid"] for hit in hits[qid]], [hit["score"] for hit in hits[qid]])

@@ -1,6 +1,7 @@
 """Dense search in a Lucene index of vectors, with Pyserini's ``search`` and ``batch_search``."""
 
 import json
+import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -70,10 +71,12 @@ class LuceneDenseSearcher(VectorSearcher):
         self._max_norm: float | None = metadata["max_norm"]
         # Anserini's searcher for flat indexes is this one with its breadth fixed at 1,000.
         name = "io.anserini.search.HnswDenseSearcher"
-        self._settings = jvm.autoclass(f"{name}$Args")()
-        self._settings.index = str(path)
-        self._searcher = jvm.autoclass(name)(self._settings)
-        self._serializer = hit_serializer()
+        with jvm.BRIDGE:
+            self._settings = jvm.autoclass(f"{name}$Args")()
+            self._settings.index = str(path)
+            self._searcher = jvm.autoclass(name)(self._settings)
+            self._serializer = hit_serializer()
+        self._lock = threading.Lock()  # a search reads its breadth from the settings
 
     def _find(self, vectors: NDArray[np.float32], k: int, threads: int) -> Iterator[Found]:
         queries = lengthen(vectors, self._max_norm, are_queries=True)
@@ -122,9 +125,11 @@ class LuceneDenseSearcher(VectorSearcher):
     def _search(
         self, queries: Sequence[str], depth: int, breadth: int, threads: int
     ) -> list[_Hits]:
-        self._settings.efSearch = breadth
         keys = [str(place) for place in range(len(queries))]
-        result = self._searcher.batch_search(java_list(queries), java_list(keys), depth, threads)
+        lists = java_list(queries), java_list(keys)  # before the method is taken, see BRIDGE
+        with self._lock:
+            self._settings.efSearch = breadth
+            result = self._searcher.batch_search(*lists, depth, threads)
         found = json.loads(self._serializer.writeValueAsString(result))
         missing = len(keys) - len(found)
         if missing:  # Anserini drops a query that failed, without its exception

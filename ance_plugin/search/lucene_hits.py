@@ -93,8 +93,8 @@ class LuceneHits:
         found = []
         for text in queries:
             query = self._generator.buildQuery(_CONTENTS, self._analyzer, text)
-            top = self._index_searcher.search(query, k, self._sort, True)
-            hits = json.loads(self._serializer.writeValueAsString(top.scoreDocs))
+            found_docs = self._index_searcher.search(query, k, self._sort, True).scoreDocs
+            hits = json.loads(self._serializer.writeValueAsString(found_docs))
             scores = adjust_ties(np.array([hit["score"] for hit in hits], dtype=np.float32))
             found.append(([hit["doc"] for hit in hits], scores))
         return found
