@@ -173,10 +173,11 @@ class Trainer:
         averages = _average(results)
         for name, value in (("loss", averages["loss"]), ("gradient's norm", norms["all"])):
             if not math.isfinite(value):
+                before = max(self._folder.steps(STATE), default=0)
                 raise ValueError(
                     f"step {step}: the {name} is {value}; train again into another --output with a "
-                    f"lower --learning-rate, or remove {self._folder.path} first (its state of step "
-                    f"{max(self._folder.steps(STATE), default=0)} is from before it)"
+                    f"lower --learning-rate, or remove {self._folder.path} first (its state of "
+                    f"step {before} is from before it)"
                 )
         if optimization.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(parameters, optimization.max_grad_norm)
