@@ -89,6 +89,8 @@ def main() -> int:
     from ance_plugin import jvm
 
     jvm.start()
+    import pyserini.search.faiss  # noqa: F401 - here, so that no turn has the time of importing
+
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as name:
         world = _make_world(Path(name), args)
