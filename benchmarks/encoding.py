@@ -1,31 +1,32 @@
 """Encoding, ours against stock Pyserini and sentence-transformers, in turns in one process.
 
-    python benchmarks/encoding.py passages --collection docs.jsonl.gz [--count 256]
+    python benchmarks/encoding.py passages --collection docs.jsonl.gz [--count 200]
     python benchmarks/encoding.py minilm --collection docs.jsonl.gz [--count 1024]
-    python benchmarks/encoding.py queries --topics queries.tsv [--count 6980]
-    python benchmarks/encoding.py query --topics queries.tsv [--count 200]
+    python benchmarks/encoding.py queries --topics queries.tsv [--count 800]
+    python benchmarks/encoding.py query --topics queries.tsv [--count 500]
+
+The counts are the defaults, with which each takes about three minutes on two quiet cores.
 
 ``passages`` and the two kinds of queries use RoBERTa-base with ANCE's head. Its weights are random,
 which changes no time; its byte-level tokenizer is made from the given texts. ``passages`` runs the
 loop of ``python -m pyserini.encode`` (batches of 32 in the collection's order, padded to the
 longest) against our ``encode`` command, each from a file to vectors on disk; ``minilm`` runs
-``SentenceTransformer.encode`` on all-MiniLM-L6-v2 as it is and in bfloat16. All read the same texts
-and cut them at 512 tokens (queries: 64).
+``SentenceTransformer.encode`` on all-MiniLM-L6-v2 as it is and in bfloat16, and OpenVINO where it
+is installed. All read the same texts and cut them at 512 tokens (queries: 64).
 
 The matrix peak is the best rate of the products of the encoder's layers over 4,096 tokens, through
 ``F.linear`` or oneDNN's operators, taken in every turn. Work is counted as the padding-free forward
 pass of all layers: 24 h^2 per token and layer, and attention's 4 h per pair of tokens.
 
-On a machine that does other work too, ``--threads 1 --clock cpu`` counts the seconds that the
-process had a processor, which other processes change little.
+Rates are of the clock, with the ratio of seconds of the processor beside. On a machine that does
+other work too, ``--threads 1 --clock cpu`` takes all from the seconds that the process had a
+processor, which other processes change little.
 """
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -34,21 +35,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matrix_peak import measure_peak
+from openvino_minilm import has_openvino, open_openvino
+from stock_ance import write_ance
+from turns import Seconds, median, timed, write_table
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 BATCH_SIZE = 32  # Pyserini's recipes'; sentence-transformers' default
+_COUNTS = {"passages": 200, "minilm": 1024, "queries": 800, "query": 500}
 _MAX_TOKENS = 512
-_PEAK_ROWS = 4096
 
 
 @dataclass
 class Way:
-    """One way to do the work, and the seconds that each turn took."""
+    """One way to do the work, and what each turn took."""
 
     name: str
     run: Callable[[], object]
     precision: str
-    seconds: list[float] = field(default_factory=list)
+    taken: list[Seconds] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def main() -> int:
     parser.add_argument("subject", choices=list(SUBJECTS))
     parser.add_argument("--collection", help="what our encode takes; for passages and minilm")
     parser.add_argument("--topics", help="what our search takes; for queries and query")
-    parser.add_argument("--count", type=int, default=256, help="texts, evenly from the whole")
+    parser.add_argument("--count", type=int, help="texts, evenly from the whole")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
@@ -76,17 +81,16 @@ def main() -> int:
     import torch
 
     torch.set_num_threads(args.threads)
-    clock = time.perf_counter if args.clock == "wall" else time.process_time
-    texts = read_texts(args)
+    texts, count = read_texts(args), args.count or _COUNTS[args.subject]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if args.subject != "minilm":
             write_ance(folder / "ance", texts)
-        step = max(1, len(texts) // args.count)
-        chosen = list(islice(texts, 0, step * args.count, step))
+        step = max(1, len(texts) // count)
+        chosen = list(islice(texts, 0, step * count, step))
         work, ways = SUBJECTS[args.subject](chosen, folder)
-        peaks = take_turns(ways, work, repeats=args.repeats, clock=clock)
-    print_table(work, ways, peaks)
+        peaks = take_turns(ways, work, repeats=args.repeats, clock=args.clock)
+    print_table(work, ways, peaks, args.clock)
     sys.stdout.write(f"\n{args.threads} threads, {args.clock} seconds, medians of {args.repeats}\n")
     return 0
 
@@ -101,9 +105,7 @@ def read_texts(args: argparse.Namespace) -> list[str]:
     return [f"{d.title} {d.text}".strip() for d in Collection(args.collection)]
 
 
-def take_turns(
-    ways: Sequence[Way], work: Work, *, repeats: int, clock: Callable[[], float]
-) -> dict[str, float]:
+def take_turns(ways: Sequence[Way], work: Work, *, repeats: int, clock: str) -> dict[str, float]:
     """Run every way once in each turn, and measure the peaks.
 
     The first turn has what is made once, such as compiled kernels; the median leaves it out.
@@ -113,54 +115,26 @@ def take_turns(
         for precision, rates in peaks.items():
             rates.append(measure_peak(work.hidden_size, precision, clock))
         for way in ways:
-            started = clock()
-            way.run()
-            way.seconds.append(clock() - started)
+            way.taken.append(timed(way.run)[1])
         sys.stderr.write(f"turn {turn} of {repeats}\n")
     return {precision: max(rates) for precision, rates in peaks.items()}
 
 
-def measure_peak(hidden_size: int, precision: str, clock: Callable[[], float]) -> float:
-    """Measure the best rate of a layer's products, in operations a second."""
-    import torch
-
-    from ance_plugin.encode.device import torch_dtype
-    from ance_plugin.encode.packed_linear import PackedLinear
-
-    dtype = torch_dtype(precision)  # type: ignore[arg-type]
-    best = 0.0
-    for inputs, outputs in ((1, 1), (1, 4), (4, 1)):
-        shape = (outputs * hidden_size, inputs * hidden_size)
-        weight, bias = torch.randn(shape).to(dtype), torch.zeros(shape[0], dtype=dtype)
-        rows = torch.randn(_PEAK_ROWS, shape[1]).to(dtype)
-        for multiply in (
-            PackedLinear(weight, bias),
-            lambda rows, weight=weight, bias=bias: torch.nn.functional.linear(rows, weight, bias),
-        ):
-            for _ in range(4):
-                with torch.inference_mode():
-                    started = clock()
-                    multiply(rows)
-                best = max(best, 2 * _PEAK_ROWS * shape[0] * shape[1] / (clock() - started))
-    return best
-
-
-def print_table(work: Work, ways: Sequence[Way], peaks: dict[str, float]) -> None:
+def print_table(work: Work, ways: Sequence[Way], peaks: dict[str, float], clock: str) -> None:
     """Print rates, ratios to the first way, and shares of the matrix peaks."""
-    out = sys.stdout
-    out.write(f"| way | {work.what}/s | ratio | useful GFLOP/s | of its peak | of bf16's |\n")
-    out.write("| --- | --- | --- | --- | --- | --- |\n")
-    first = statistics.median(ways[0].seconds)
+    first, rows = median(ways[0].taken), []
     for way in ways:
-        seconds = statistics.median(way.seconds)
+        taken = median(way.taken)
+        seconds = getattr(taken, clock)
         rate = work.flops / seconds
         shares = [f"{rate / peaks[p]:.0%}" for p in (way.precision, "bf16")]
-        out.write(
-            f"| {way.name} | {work.count / seconds:.1f} | {first / seconds:.1f} "
-            f"| {rate / 1e9:.0f} | {' | '.join(shares)} |\n"
-        )
+        ratios = [f"{getattr(first, clock) / seconds:.1f}", f"{first.cpu / taken.cpu:.1f}"]
+        cells = [f"{work.count / seconds:.1f}", *ratios, f"{rate / 1e9:.0f}", *shares]
+        rows.append([way.name, *cells])
     for precision, rate in peaks.items():
-        out.write(f"| matrix peak, {precision} | | | {rate / 1e9:.0f} | | |\n")
+        rows.append([f"matrix peak, {precision}", "", "", "", f"{rate / 1e9:.0f}", "", ""])
+    heads = ("way", f"{work.what}/s", "ratio", "CPU ratio", "useful GFLOP/s", "of its peak")
+    write_table((*heads, "of bf16's"), rows)
 
 
 def compare_passages(texts: list[str], folder: Path) -> tuple[Work, list[Way]]:
@@ -224,6 +198,9 @@ def compare_minilm(texts: list[str], folder: Path) -> tuple[Work, list[Way]]:
             model.encode(texts, batch_size=batch_size, show_progress_bar=False)
 
         ways.append(Way(f"SentenceTransformer.encode, {name}", run_theirs, precision))
+    if has_openvino():
+        theirs = open_openvino(path, batch_size=BATCH_SIZE, max_tokens=_MAX_TOKENS)
+        ways.append(Way("OpenVINO, bf16", lambda: theirs(texts), "bf16"))
     encoders = load_ours(MINILM, {"max_document_tokens": _MAX_TOKENS})
     for precision, encoder in encoders.items():
 
@@ -289,41 +266,6 @@ def count_work(what: str, encoder: Any, texts: list[str], max_tokens: int) -> Wo
     flops = layers * (24 * width**2 * lengths.sum() + 4 * width * (lengths**2).sum())
     sys.stderr.write(f"{len(texts)} {what}, {lengths.mean():.1f} tokens on average\n")
     return Work(what, len(texts), float(flops), width)
-
-
-def write_ance(folder: Path, texts: Sequence[str]) -> None:
-    """Write RoBERTa-base with ANCE's head as Pyserini's hub repositories hold it, at random."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-    from transformers import RobertaConfig, RobertaModel
-
-    folder.mkdir()
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    core.train_from_iterator(
-        texts,
-        trainers.BpeTrainer(
-            vocab_size=50_265,
-            special_tokens=special,
-            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-            show_progress=False,
-        ),
-    )
-    core.model.save(str(folder))
-    settings = {"tokenizer_class": "RobertaTokenizer", "model_max_length": 512}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    torch.manual_seed(0)
-    config = RobertaConfig(vocab_size=50_265, max_position_embeddings=514, type_vocab_size=1)
-    parts = {
-        "roberta": RobertaModel(config),
-        "embeddingHead": torch.nn.Linear(config.hidden_size, 768),
-        "norm": torch.nn.LayerNorm(768),
-    }
-    content = {**config.to_dict(), "model_type": "roberta", "architectures": ["AnceEncoder"]}
-    (folder / "config.json").write_text(json.dumps(content))
-    weights = {f"{n}.{k}": v for n, part in parts.items() for k, v in part.state_dict().items()}
-    torch.save(weights, folder / "pytorch_model.bin")
 
 
 SUBJECTS: dict[str, Callable[[list[str], Path], tuple[Work, list[Way]]]] = {

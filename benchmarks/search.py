@@ -19,10 +19,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from vectors_like_texts import TextLikeVectors
+from vectors_like_texts import TextLikeVectors, write_vectors
 
 _K = 100
-_BLOCK = 50_000
 
 
 class _NoEncoder:
@@ -60,7 +59,7 @@ def _measure(size: int, folder: Path, args: argparse.Namespace) -> str:
 
     torch.set_num_threads(args.threads)
     drawn = TextLikeVectors()
-    _write_vectors(folder / "vectors", drawn, size)
+    write_vectors(folder / "vectors", drawn, size)
     started = time.perf_counter()
     build_dense_index(Vectors(folder / "vectors"), folder / "index", threads=args.threads)
     built = time.perf_counter() - started
@@ -103,18 +102,6 @@ def _time(seconds: list[float], search: Callable[[], Any]) -> Any:  # noqa: ANN4
     result = search()
     seconds.append(time.process_time() - started)
     return result
-
-
-def _write_vectors(path: Path, drawn: TextLikeVectors, size: int) -> None:
-    from ance_plugin.formats.vectors import GrowingVectors
-
-    growing = GrowingVectors(path, {"dimension": 768, "vector_type": "float32"})
-    starts = range(0, size, _BLOCK)
-    for block, start in enumerate(starts):
-        count = min(_BLOCK, size - start)
-        docids = [str(start + number) for number in range(count)]
-        growing.write_block(block, docids, drawn.documents(count))
-    growing.finish(len(starts), size)
 
 
 if __name__ == "__main__":

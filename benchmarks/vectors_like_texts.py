@@ -1,5 +1,8 @@
 """Vectors that lie as embeddings of texts do: topics, clusters in them, a common mean, length 1."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +19,7 @@ class TextLikeVectors:
     """
 
     def __init__(self, dimension: int = 768, seed: int = 0) -> None:
+        self.dimension = dimension
         self._rng = np.random.default_rng(seed)
         topics = self._draw(_NUM_TOPICS, dimension) * np.float32(0.6)
         self._centers = self._draw(_NUM_CLUSTERS, dimension) * np.float32(0.75)
@@ -45,3 +49,25 @@ class TextLikeVectors:
 
     def _draw(self, *shape: int) -> NDArray[np.float32]:
         return self._rng.standard_normal(shape, dtype=np.float32)
+
+
+def write_vectors(
+    path: Path, drawn: TextLikeVectors, size: int, docids: Sequence[str] = ()
+) -> None:
+    """Write documents' vectors as our encode command does; they are marked as nobody's.
+
+    Args:
+        path: The directory to make.
+        drawn: Gives the vectors.
+        size: How many.
+        docids: Of the first rows; the others have their number.
+    """
+    from ance_plugin.formats.vectors import GrowingVectors
+
+    growing = GrowingVectors(path, {"dimension": drawn.dimension, "vector_type": "float32"})
+    starts = range(0, size, _ROWS_AT_ONCE)
+    for block, start in enumerate(starts):
+        rows = range(start, min(start + _ROWS_AT_ONCE, size))
+        names = [docids[row] if row < len(docids) else f"made-{row}" for row in rows]
+        growing.write_block(block, names, drawn.documents(len(rows)))
+    growing.finish(len(starts), size)

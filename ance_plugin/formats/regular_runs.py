@@ -10,14 +10,13 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ance_plugin.ranking import order
-from ance_plugin.records import Hit, Run
+from ance_plugin.ranking import make_hits, order
+from ance_plugin.records import Run
 
 _COLUMNS = ("qid", "Q0", "docid", "rank", "score", "tag")
 _SPACE, _TAB = b" ", b"\t"
@@ -94,10 +93,8 @@ def _build(qids: Any, docids: Any, scores: Any) -> Run | None:  # noqa: ANN401 -
     unordered = set()
     values = scores.to_numpy()
     descends = np.diff(values) < 0
-    new_hit = partial(tuple.__new__, Hit)
     for qid, start, end in _stretches(qids):
-        names = docids[start:end].to_pylist()
-        hits = list(map(new_hit, zip(names, values[start:end].tolist(), strict=True)))
+        hits = make_hits(docids[start:end].to_pylist(), values[start:end].tolist())
         if qid in run or not descends[start : end - 1].all():
             unordered.add(qid)
         run.setdefault(qid, []).extend(hits)

@@ -1,7 +1,7 @@
 """Run files: TREC (``qid Q0 docid rank score tag``) and MS MARCO (``qid<TAB>docid<TAB>rank``)."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,7 +76,7 @@ def write_run(path: Path, run: Run, *, tag: str, output_format: RunFormat = "tre
             raise ValueError(f"topic {qid} has a score that is not finite")
     with new_file(path) as file:
         for qid, hits in run.items():
-            file.writelines(_format_hits(qid, hits, tag, output_format))
+            file.write("".join(_format_hits(qid, hits, tag, output_format)))
 
 
 def check_tag(tag: str) -> None:
@@ -108,12 +108,14 @@ def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
     write_json(manifest_path(path), content)
 
 
-def _format_hits(qid: str, hits: list[Hit], tag: str, output_format: RunFormat) -> Iterator[str]:
-    for position, (docid, score) in enumerate(hits, start=1):
-        if output_format == "msmarco":
-            yield f"{qid}\t{docid}\t{position}\n"
-        else:
-            yield f"{qid} Q0 {docid} {position} {float(score)!r} {tag}\n"
+def _format_hits(qid: str, hits: list[Hit], tag: str, output_format: RunFormat) -> list[str]:
+    places = enumerate(hits, start=1)
+    if output_format == "msmarco":
+        return [f"{qid}\t{docid}\t{position}\n" for position, (docid, _) in places]
+    return [
+        f"{qid} Q0 {docid} {position} {float(score)!r} {tag}\n"
+        for position, (docid, score) in places
+    ]
 
 
 def _parse_score(text: str, path: Path, number: int) -> float:

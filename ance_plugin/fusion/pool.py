@@ -59,12 +59,10 @@ def pool_hits(lists: Sequence[Sequence[Hit]], depth: int) -> Pool:
 def best_hits(pool: Pool, scores: NDArray[np.float64], k: int) -> list[Hit]:
     """Rank the pool by fused scores, shape (n,), and keep the first ``k``.
 
-    What cannot be among the first ``k`` is dropped before the exact ordering, which costs more.
+    Canonical scores are in the order of float32 ones, and equal where these are, so the best are
+    chosen among these, which is much faster.
     """
     with np.errstate(over="ignore"):  # the ordering refuses what is no float32
-        docids, values = pool.docids, scores.astype(np.float32)
-    if k < len(docids):
-        least = np.partition(values, len(docids) - k)[len(docids) - k]
-        kept = np.flatnonzero(values >= least)
-        docids, values = [docids[column] for column in kept], values[kept]
-    return rank(docids, values, k)
+        values = scores.astype(np.float32)
+    best = np.argsort(values, kind="stable")[::-1][:k]  # docids ascend: ties too are in order
+    return rank([pool.docids[column] for column in best.tolist()], values[best])

@@ -10,12 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from ance_plugin.encode.layouts.folder import CheckpointFolder, load_tokenizer
+from ance_plugin.encode.model import count_positions
 from ance_plugin.encode.sources import find_checkpoint
 from ance_plugin.encode.weights import load_into, read_config, refuse_unused, show_keys
 from ance_plugin.errors import FormatError, first_line
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+_MAX_LENGTH = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,3 +180,22 @@ def autocast_body(model: "PreTrainedModel", device: torch.device, dtype: torch.d
 
 def _as_float32(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(value.float() if isinstance(value, Tensor) else value for value in arguments)
+
+
+def choose_length(classifier: Classifier, max_length: int | None) -> int:
+    """Choose how many tokens a pair has at most.
+
+    Args:
+        classifier: The model, with its positions, and the tokenizer, which may state a length.
+        max_length: What is asked for; None takes what the tokenizer states, at most 512.
+
+    Raises:
+        ValueError: The model has fewer positions.
+    """
+    body: Any = classifier.model.base_model
+    limit = count_positions(body)
+    if max_length is None:
+        return min(limit, int(min(classifier.tokenizer.model_max_length, _MAX_LENGTH)))
+    if max_length > limit:
+        raise ValueError(f"max_length is {max_length}, but {classifier.name} has {limit} positions")
+    return max_length

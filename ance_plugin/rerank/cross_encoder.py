@@ -17,11 +17,16 @@ from numpy.typing import NDArray
 
 from ance_plugin.encode.batching import plan_batches
 from ance_plugin.encode.checkpoint import hash_weights
+from ance_plugin.encode.cores import map_on_cores
 from ance_plugin.encode.device import choose_device, choose_precision, torch_dtype
-from ance_plugin.encode.model import count_positions
 from ance_plugin.encode.settings import EncoderSettings
 from ance_plugin.records import Document
-from ance_plugin.rerank.classifier import Classifier, load_classifier, to_compute_type
+from ance_plugin.rerank.classifier import (
+    Classifier,
+    choose_length,
+    load_classifier,
+    to_compute_type,
+)
 from ance_plugin.rerank.packed_classifier import PackedClassifier, can_pack
 from ance_plugin.rerank.pairs import BestPassage, Pair, PairTokenizer
 
@@ -31,8 +36,8 @@ if TYPE_CHECKING:
 BATCH_SIZE = 64
 TEMPLATE = "{title} {text}"
 TEMPLATE_KEY = "ance_plugin_template"  # in config.json of what we train
-_MAX_LENGTH = 512
 _TOKENS_PER_BATCH = 16_384
+_TOKENS_PACKED = 2048  # on a CPU: a topic's 100 passages make five batches, enough for two cores
 _PROBES = (("Hello, World", "ÀÉÎ naïve 3.14"), ("日本語", "don't"), ("", ""))
 
 
@@ -195,7 +200,7 @@ class CrossEncoder:
     def score_pairs(
         self, pairs: Sequence[Pair], *, on_progress: Callable[[int], object] | None = None
     ) -> NDArray[np.float32]:
-        """Score pairs of token ids.
+        """Score pairs of token ids; on a CPU batches go side by side, a core each.
 
         Args:
             pairs: What ``pairs.join`` made.
@@ -209,8 +214,16 @@ class CrossEncoder:
         """
         scores = np.empty(len(pairs), dtype=np.float32)
         lengths = [len(pair.ids) for pair in pairs]
-        for batch in plan_batches(lengths, max_texts=self.batch_size, max_tokens=_TOKENS_PER_BATCH):
-            scores[batch] = self._forward([pairs[place] for place in batch])
+        is_packed = can_pack(self._model)
+        if is_packed:
+            self._packed.lay_out()
+        max_tokens = _TOKENS_PACKED if is_packed else _TOKENS_PER_BATCH
+        batches = plan_batches(lengths, max_texts=self.batch_size, max_tokens=max_tokens)
+        compute_each = map_on_cores if is_packed else map
+        forward = self._forward_packed if is_packed else self._forward
+        computed = compute_each(lambda batch: forward([pairs[i] for i in batch]), batches)
+        for batch, found in zip(batches, computed, strict=True):
+            scores[batch] = found
             if on_progress is not None:
                 on_progress(len(batch))
         if not np.isfinite(scores).all():
@@ -221,15 +234,15 @@ class CrossEncoder:
 
     @torch.inference_mode()
     def _forward(self, pairs: list[Pair]) -> NDArray[np.float32]:
-        if can_pack(self._model):
-            logits = self._packed(pairs)
-        else:
-            inputs = collate(pairs, self.pairs)
-            on_device = {name: value.to(self.device) for name, value in inputs.items()}
-            logits = self._model(**on_device)[0]
-        scores = to_scores(logits)
-        result: NDArray[np.float32] = scores.cpu().numpy()
-        return result
+        inputs = collate(pairs, self.pairs)
+        on_device = {name: value.to(self.device) for name, value in inputs.items()}
+        scores: NDArray[np.float32] = to_scores(self._model(**on_device)[0]).cpu().numpy()
+        return scores
+
+    @torch.inference_mode()
+    def _forward_packed(self, pairs: list[Pair]) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = to_scores(self._packed(pairs)).numpy()
+        return scores
 
     def _tokenize_once(self, texts: list[str]) -> list[list[int]]:
         distinct = list(dict.fromkeys(texts))
@@ -273,25 +286,6 @@ def to_scores(logits: torch.Tensor) -> torch.Tensor:
         logits[:, 1].float() - logits[:, 0].float()
     )
     return scores
-
-
-def choose_length(classifier: Classifier, max_length: int | None) -> int:
-    """Choose how many tokens a pair has at most.
-
-    Args:
-        classifier: The model, with its positions, and the tokenizer, which may state a length.
-        max_length: What is asked for; None takes what the tokenizer states, at most 512.
-
-    Raises:
-        ValueError: The model has fewer positions.
-    """
-    body: Any = classifier.model.base_model
-    limit = count_positions(body)
-    if max_length is None:
-        return min(limit, int(min(classifier.tokenizer.model_max_length, _MAX_LENGTH)))
-    if max_length > limit:
-        raise ValueError(f"max_length is {max_length}, but {classifier.name} has {limit} positions")
-    return max_length
 
 
 def _hash_pairs(tokenizer: "PreTrainedTokenizerBase") -> str:

@@ -22,7 +22,7 @@ type Head = Callable[[Tensor], Tensor]  # states of first tokens, (b, h) float32
 
 
 class PackedClassifier:
-    """Logits of pairs, with the weights that the model has at the first call.
+    """Logits of pairs, with the weights that the model has when they are first laid out.
 
     Args:
         model: What ``can_pack`` accepts.
@@ -40,6 +40,10 @@ class PackedClassifier:
     @cached_property
     def _head(self) -> Head:
         return _HEADS[type(self._model).__name__](self._model)
+
+    def lay_out(self) -> None:
+        """Copy and lay out the weights if they are not: do so before several threads call."""
+        _ = self._body, self._head
 
     @torch.inference_mode()
     def __call__(self, pairs: Sequence[Pair]) -> Tensor:

@@ -22,13 +22,13 @@ from ance_plugin.errors import ArtifactError, LeakError
 from ance_plugin.measures import check_measures, means
 from ance_plugin.progress import count
 from ance_plugin.records import Document
-from ance_plugin.rerank.classifier import Classifier, autocast_body, start_classifier
-from ance_plugin.rerank.cross_encoder import (
-    TEMPLATE,
-    TEMPLATE_KEY,
-    CrossEncoder,
+from ance_plugin.rerank.classifier import (
+    Classifier,
+    autocast_body,
     choose_length,
+    start_classifier,
 )
+from ance_plugin.rerank.cross_encoder import TEMPLATE, TEMPLATE_KEY, CrossEncoder
 from ance_plugin.rerank.reranker import rerank_run
 from ance_plugin.rerank.settings import RerankSettings
 from ance_plugin.train.cross_encoder_files import (

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ance_plugin.ranking import best_passages, canonical_scores, order, rank, without_query
+from ance_plugin.ranking import (
+    best_passages,
+    canonical_scores,
+    make_hits,
+    order,
+    rank,
+    without_query,
+)
 from ance_plugin.records import Hit
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -149,6 +156,15 @@ def test_docids_and_scores_must_be_as_many():
 def test_hits_carry_plain_python_floats():
     """``repr`` of numpy's own floats is not a number in a file."""
     assert [type(hit.score) for hit in rank(["a"], np.array([1.5], dtype=np.float32))] == [float]
+
+
+def test_hits_made_of_columns_are_those_made_one_by_one():
+    """They have the type, the names and the values; scores stay as they are."""
+    docids, scores = ["b", "a"], [0.1, 7.0]
+    made = make_hits(docids, scores)
+
+    assert made == [Hit(docid, score) for docid, score in zip(docids, scores, strict=True)]
+    assert [(type(hit), hit.docid, hit.score) for hit in made] == [(Hit, "b", 0.1), (Hit, "a", 7.0)]
 
 
 def test_order_keeps_scores_as_they_are():

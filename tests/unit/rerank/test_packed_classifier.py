@@ -1,5 +1,7 @@
 """Scores without padding are those of the model itself; what may change is left to it."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -69,6 +71,36 @@ def test_roberta_has_its_own_head_and_positions(tokenizer, monkeypatch):
     expected = score_with_padding(model, monkeypatch)
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
     assert np.ptp(expected) > 0.1
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 2e-5), ("bf16", 0.05)])
+def test_scores_are_the_same_on_any_number_of_cores(classifier, monkeypatch, precision, tolerance):
+    """Each pair's score in its place, batches side by side or not; progress counts every pair."""
+    model = CrossEncoder.load(str(classifier), device="cpu", precision=precision, batch_size=4)
+    queries, texts = QUERIES * 6, [*TEXTS[1:], TEXTS[0]] * 6
+    pairs = [Document(str(number), text) for number, text in enumerate(texts)]
+    progress, threads = [], set()
+    forward = model._forward_packed
+
+    def watch(batch):
+        threads.add((threading.get_ident(), torch.get_num_threads()))
+        return forward(batch)
+
+    monkeypatch.setattr(model, "_forward_packed", watch)
+    expected = model.score(queries, pairs)
+    alone = set(threads)
+    threads.clear()
+    torch.set_num_threads(2)
+    try:
+        found = model.score(queries, pairs, on_progress=progress.append)
+    finally:
+        torch.set_num_threads(1)
+
+    assert alone == {(threading.get_ident(), 1)}
+    assert threading.get_ident() not in {thread for thread, _ in threads}
+    assert {number for _, number in threads} == {1}
+    assert sum(progress) == len(pairs)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
 def test_what_computes_otherwise_is_left_to_the_model(classifier):
