@@ -53,8 +53,8 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         refuse_existing(path, overwrite=overwrite)  # it may have come to be before the claim
         staging = partial_path(path)
         _remove(staging)
-        staging.mkdir()
-        try:
+        try:  # from before the folder is there: an interrupt may come right after
+            staging.mkdir()
             with name_refusals(path):
                 yield staging
                 publish_directory(staging, path)
