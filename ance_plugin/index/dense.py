@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ance_plugin import artifacts
 from ance_plugin.formats.vectors import Vectors
 from ance_plugin.index.flat import LEAST_VECTORS, NUM_SAMPLED, CodeWriter
+from ance_plugin.index.threads import faiss_threads
 from ance_plugin.progress import track
 from ance_plugin.version import describe_versions
 
@@ -61,10 +62,11 @@ def build_dense_index(
 
     artifacts.refuse_existing(output, overwrite=overwrite)
     index = make_index(factory, vectors.dimension)
-    if threads is not None:
-        faiss.omp_set_num_threads(threads)
     started = time.monotonic()
-    with artifacts.new_directory(output, overwrite=overwrite) as staging:
+    with (
+        faiss_threads(threads),
+        artifacts.new_directory(output, overwrite=overwrite) as staging,
+    ):
         _train(index, vectors, factory)
         coder = _new_coder(staging, vectors, factory)
         with (staging / DOCID_FILE).open("w", encoding="utf-8", newline="\n") as file:

@@ -4,8 +4,6 @@
 ``codes-center.npy`` the center: a quarter more on disk, of which a search reads that quarter.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from ance_plugin.errors import ArtifactError
 from ance_plugin.index.codes import Codes, encode_queries, encode_vectors
 from ance_plugin.index.scan import scan
+from ance_plugin.index.threads import torch_threads
 
 VALUES_FILE, ROWS_FILE, CENTER_FILE = "codes.npy", "codes-rows.npy", "codes-center.npy"
 LEAST_VECTORS = 50_000  # fewer are searched in no time as they are
@@ -100,18 +99,5 @@ class FlatIndex:
             For each query scores, float32, and rows, best first, equal scores by row.
         """
         coded = encode_queries(np.ascontiguousarray(queries, np.float32), self._codes.center)
-        with _torch_threads(threads):
+        with torch_threads(threads):
             return list(scan(coded, self._vectors, self._codes, k))
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    """Have PyTorch use so many threads, and then as many as before."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ance_plugin.index.codes import can_code
 from ance_plugin.index.flat import LEAST_VECTORS, FlatIndex
 from ance_plugin.index.stored import StoredIndex, open_index
+from ance_plugin.index.threads import faiss_threads
 from ance_plugin.search.vectors import (
     EXTRA_HITS,
     BatchQueryEncoder,
@@ -71,14 +72,12 @@ class DenseSearcher(VectorSearcher):
     def _search(
         self, vectors: NDArray[np.float32], k: int, threads: int
     ) -> Iterable[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        import faiss
-
         if self._flat is None and self._is_worth_coding(len(vectors)):
             self._flat = _open_flat(self._stored)
         if self._flat is not None:
             return self._flat.search(vectors, k, threads)
-        faiss.omp_set_num_threads(threads)
-        return zip(*self._search_past_ties(vectors, k), strict=True)
+        with faiss_threads(threads):
+            return zip(*self._search_past_ties(vectors, k), strict=True)
 
     def _is_worth_coding(self, num_queries: int) -> bool:
         """Say whether codes repay being made, or PyTorch being loaded, for so many queries."""
