@@ -2,15 +2,14 @@
 
 import argparse
 import logging
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
 from ance_plugin.errors import AnceError, printable
+from ance_plugin.interrupts import hearing
 
 logger = logging.getLogger(__name__)
 
@@ -99,22 +98,14 @@ def _add_common_flags(parser: argparse.ArgumentParser) -> None:
 @contextmanager
 def _interrupting_on_signals(heard: list[int]) -> Iterator[None]:
     """Have SIGTERM end the block as Ctrl-C does, so that what is unfinished is cleaned away."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         del frame
         heard.append(number)
         raise KeyboardInterrupt
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
+    with hearing(interrupt):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _say(line: str) -> None:

@@ -128,9 +128,10 @@ def start_cross_encoder(args: argparse.Namespace) -> None:
     collection = Collection(args.collection)
     qrels = read_qrels(args.qrels) if args.qrels else None
     negatives = read_negatives(args.negatives)
+    if "collection" in negatives.metadata:
+        described = collection.describe(collection.scan())
+        require_collection(negatives, described, path=args.negatives)
     groups = make_groups(negatives, read_topics(args.topics), qrels=qrels)
-    described = collection.describe(collection.scan())
-    require_collection(negatives, described, path=args.negatives)
     dev = _read_dev(args, collection)
     documents = read_group_documents(groups, collection, source=args.collection)
     train_cross_encoder(

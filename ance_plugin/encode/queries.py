@@ -28,7 +28,7 @@ _DAMAGED = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, TypeError, ValueError,
     struct.error,
 )  # fmt: skip
-_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error)
+_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError)  # the last: unknown method
 _SAFE_WAY = f"encode the queries again, or ask its maker for a {NPZ}"
 
 
@@ -150,7 +150,7 @@ def _read_npz(file: Path) -> EncodedQueries:
     except KeyError as err:
         found = ", ".join(parts) or "none"
         raise FormatError(f"{file}: expected ids, texts and vectors, found {found}") from err
-    except (*_DAMAGED, NotImplementedError, OSError, RuntimeError, *_DAMAGED_ZIP) as err:
+    except (*_DAMAGED, OSError, RuntimeError, *_DAMAGED_ZIP) as err:
         raise FormatError(f"{file}: holds no encoded queries ({first_line(err)})") from err
 
 

@@ -80,9 +80,8 @@ def train_cross_encoder(
         ValueError: A length or the precision cannot be used here.
     """
     work = training_path(output)
-    described = describe_training(groups, documents, settings, dev)
     if is_resumed and output.exists():
-        require_finished(output, described)
+        require_finished(output, describe_training(groups, documents, settings, dev), init=init)
         _remove_work(work)
         logger.info("%s: was finished already", output)
         return
@@ -102,14 +101,7 @@ def train_cross_encoder(
         )
     with artifacts.claim(work):
         trainer = CrossEncoderTrainer(
-            groups,
-            documents,
-            work,
-            init=init,
-            settings=settings,
-            described=described,
-            dev=dev,
-            device=device,
+            groups, documents, work, init=init, settings=settings, dev=dev, device=device
         )
         trainer.run()
         trainer.publish(output)
@@ -132,7 +124,6 @@ class CrossEncoderTrainer:
         work: The folder of states; made where it is not there.
         init: A classifier of one output, or a body.
         settings: How.
-        described: Settings and hashes of the data: what a state must be of to go on from it.
         dev: By what to choose the best weights; None takes the last ones.
         device: Where to compute; None takes the best there is.
 
@@ -148,7 +139,6 @@ class CrossEncoderTrainer:
         *,
         init: str,
         settings: CrossEncoderSettings,
-        described: Mapping[str, Any],
         dev: Dev | None,
         device: str | None,
     ) -> None:
@@ -180,7 +170,7 @@ class CrossEncoderTrainer:
         self._described = {
             "init": {"name": init, "weights_sha256": self._scorer.identify()["weights_sha256"]},
             "precision": self._precision,
-            **described,
+            **describe_training(groups, documents, settings, dev),
         }
         self._step = 0
         self._losses: list[float] = []

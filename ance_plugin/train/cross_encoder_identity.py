@@ -29,19 +29,21 @@ def describe_training(
     }
 
 
-def require_finished(output: Path, described: Mapping[str, Any]) -> None:
+def require_finished(output: Path, described: Mapping[str, Any], *, init: str) -> None:
     """Raise unless an output is whole and what this training makes.
 
     Args:
         output: What stands where the training would publish.
         described: Of ``describe_training``.
+        init: The model to start from, by its name.
 
     Raises:
         ArtifactError: It is something else, or damaged.
-        MismatchError: It is of other settings or data.
+        MismatchError: It is of other settings or data, or began with another model.
     """
     found = artifacts.verify(output, KIND)
-    expected = json.loads(json.dumps(described))
+    expected = {**json.loads(json.dumps(described)), "init": init}
+    found["init"] = (found.get("init") or {}).get("name")
     artifacts.require_equal(
         expected, {name: found.get(name) for name in expected}, what=f"--resume: {output}"
     )

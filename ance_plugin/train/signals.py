@@ -1,13 +1,10 @@
 """Stop cleanly on Ctrl-C and SIGTERM: between two steps, and at once where nothing is lost."""
 
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from ance_plugin.interrupts import hearing
 
 
 class StopSignals:
@@ -16,20 +13,18 @@ class StopSignals:
     def __init__(self) -> None:
         self.is_asked_to_stop = False
         self._interrupts = False
-        self._before: dict[int, Any] = {}
+        self._hearing = hearing(self._hear)
 
     def __enter__(self) -> "StopSignals":
         """Take the signals over, in the main thread; elsewhere they stay as they are."""
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._hear) for number in _SIGNALS}
+        self._hearing.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None
     ) -> None:
         """Give the signals back."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._hearing.__exit__(kind, err, tb)
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_NOT_LOGGED = frozenset(  # of a refresh's metadata
+    ["files", "settings", "versions", "encoder", "collection", "kind", "format_version", "step"]
+)
 _SHOWN = ("loss", "accuracy", "margin", "staleness")
 
 
@@ -285,6 +288,4 @@ def _average(results: list[StepResult]) -> dict[str, float]:
 
 
 def _describe_refresh(content: dict[str, Any]) -> dict[str, Any]:
-    left_out = {"files", "settings", "versions", "encoder", "collection", "kind"}
-    left_out |= {"format_version", "step"}
-    return {name: value for name, value in content.items() if name not in left_out}
+    return {name: value for name, value in content.items() if name not in _NOT_LOGGED}

@@ -159,6 +159,17 @@ def test_any_k_gives_what_there_is(searcher, rows, k):
     assert len(hits) == min(k, 300)
 
 
+def test_search_leaves_as_many_threads_as_there_were(searcher):
+    """PyTorch may count the same threads as FAISS; it encodes the next query with them."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(3)
+    searcher.search("1 0 0 0", 5)
+
+    left = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(before)
+    assert left == 3
+
+
 def test_all_documents_tied_are_ordered_by_docid(folder):
     """A query of zeros ties them all, far beyond the last hit."""
     searcher = DenseSearcher(write_index(folder / "zeros", np.ones((200, 4))), StubEncoder())

@@ -1,7 +1,4 @@
-"""A cross-encoder learns a rule, goes on where it was killed, and is loaded by other libraries.
-
-The rule: documents with a cat are wanted, whatever else stands in them.
-"""
+"""A cross-encoder learns a rule, goes on where it was killed, and is loaded by other libraries."""
 
 import json
 from contextlib import suppress
@@ -233,6 +230,8 @@ def test_resuming_what_is_finished(body, tmp_path, monkeypatch):
     assert not training_path(finished).exists()
     with pytest.raises(MismatchError, match="settings is"):
         train(body, finished, {**SHORT, "loss": "bce"}, resume=True)
+    with pytest.raises(MismatchError, match="init is"):
+        train("other", finished, SHORT, resume=True)
     with pytest.raises(ArtifactError, match="exists already; name another --output or remove it"):
         train(body, finished, SHORT)
 
