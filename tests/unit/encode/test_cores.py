@@ -1,6 +1,7 @@
 """Batches on several cores: results in order, errors as they are, threads as before."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -48,6 +49,7 @@ def test_an_error_is_raised_and_ends_it():
         computed.append(number)
         if number == 3:
             raise ValueError("the fourth")
+        time.sleep(0.001)  # so that all would take far longer than handing them out
 
     with pytest.raises(ValueError, match="the fourth"):
         list(map_on_cores(compute, range(10_000)))
