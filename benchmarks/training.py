@@ -1,11 +1,12 @@
 """Training steps a second: ours against sentence-transformers' trainer, on the same texts.
 
-    python benchmarks/training.py [--steps 20] [--batch-size 16] [--repeats 3]
+    python benchmarks/training.py [--encoder E] [--steps 20] [--batch-size 16] [--repeats 3]
 
-Both train all-MiniLM-L6-v2 with AdamW and in-batch negatives: (query, positive, one hard negative)
-triples, softmax over all documents of the batch (theirs is MultipleNegativesRankingLoss), dropout
-on. Lengths are drawn as in MS MARCO: log-normal, 75 tokens a document on average, at most 128.
-Repeats alternate, so that a busy machine slows both; the table has the medians.
+Both train the encoder, all-MiniLM-L6-v2 unless told, mean-pooled, with AdamW and in-batch
+negatives: (query, positive, one hard negative) triples, softmax over all documents of the batch
+(theirs is MultipleNegativesRankingLoss), dropout on. ``random_models.py`` makes a BERT-base.
+Lengths are drawn as in MS MARCO: log-normal, 75 tokens a document on average, at most 128. Repeats
+alternate, so that a busy machine slows both; the table has the medians.
 """
 
 import argparse
@@ -31,6 +32,7 @@ _MAX_TOKENS = 128
 def main() -> int:
     """Time both trainers in both precisions, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--encoder", default=ENCODER, help="name or folder of a body for both")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
@@ -40,10 +42,10 @@ def main() -> int:
     contenders: dict[str, Callable[[], float]] = {}
     for precision in ("fp32", "bf16"):
         contenders[f"sentence-transformers {precision}"] = lambda precision=precision: time_theirs(
-            triples, args.batch_size, precision
+            args.encoder, triples, args.batch_size, precision
         )
         contenders[f"ance-plugin {precision}"] = lambda precision=precision: time_ours(
-            triples, args.batch_size, precision
+            args.encoder, triples, args.batch_size, precision
         )
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(args.repeats):
@@ -71,7 +73,9 @@ def make_triples(count: int) -> list[tuple[str, str, str]]:
     return [(text(6, 30), text(66, _MAX_TOKENS), text(66, _MAX_TOKENS)) for _ in range(count)]
 
 
-def time_theirs(triples: list[tuple[str, str, str]], batch_size: int, precision: str) -> float:
+def time_theirs(
+    encoder: str, triples: list[tuple[str, str, str]], batch_size: int, precision: str
+) -> float:
     """Give the seconds of sentence-transformers' training loop, loading left out."""
     from datasets import Dataset, disable_progress_bars
     from sentence_transformers import (
@@ -84,7 +88,7 @@ def time_theirs(triples: list[tuple[str, str, str]], batch_size: int, precision:
     from ance_plugin.encode.sources import find_checkpoint
 
     disable_progress_bars()
-    model = SentenceTransformer(str(find_checkpoint(ENCODER)), device="cpu")
+    model = SentenceTransformer(str(find_checkpoint(encoder)), device="cpu")
     model.max_seq_length = _MAX_TOKENS
     columns = dict(zip(("anchor", "positive", "negative"), zip(*triples, strict=True), strict=True))
     with tempfile.TemporaryDirectory() as folder:
@@ -109,7 +113,9 @@ def time_theirs(triples: list[tuple[str, str, str]], batch_size: int, precision:
         return float(trainer.train().metrics["train_runtime"])
 
 
-def time_ours(triples: list[tuple[str, str, str]], batch_size: int, precision: str) -> float:
+def time_ours(
+    name: str, triples: list[tuple[str, str, str]], batch_size: int, precision: str
+) -> float:
     """Give the seconds of our steps on the same triples, tokenizing included as it is there."""
     import torch
 
@@ -122,7 +128,7 @@ def time_ours(triples: list[tuple[str, str, str]], batch_size: int, precision: s
     from ance_plugin.train.ranks import Ranks
     from ance_plugin.train.step import EncodingStep
 
-    checkpoint = load_checkpoint(ENCODER)
+    checkpoint = load_checkpoint(name, pooling="mean")
     encoder = Encoder(checkpoint, device="cpu", precision="fp32")
     model = checkpoint.model.train()
     optimizer = new_optimizer(model, "adamw", lr=2e-5)

@@ -116,7 +116,7 @@ def _flag_systems(
     measured: Sequence[Measured], judgments: Qrels, settings: Settings
 ) -> tuple[tuple[System, ...], tuple[str, ...]]:
     """Flag copies too, and list all that a reader must be told, which is logged as well."""
-    copies = flag_copies({each.system.name: each.system.sha256 for each in measured})
+    copies = flag_copies({each.system.name: each.ranking for each in measured})
     systems = [
         replace(each.system, flags=(*each.system.flags, copies[each.system.name]))
         if each.system.name in copies

@@ -3,6 +3,7 @@
 A flag makes a system's values doubtful and stands beside its name; a note is for all to read.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,23 +69,35 @@ def about_depths(num_hits: Mapping[str, int], measured: Sequence[str]) -> list[s
 
 def about_directions(measured: Sequence[str]) -> list[str]:
     """Say of which measures less is better."""
-    return [f"less is better of {name}" for name in measured if measures.is_lower_better(name)]
+    return [
+        f"less is better of {name}; a topic without hits counts 0, which is best"
+        for name in measured
+        if measures.is_lower_better(name)
+    ]
 
 
-def flag_copies(hashes: Mapping[str, str]) -> dict[str, str]:
-    """Find runs that are the same file as an earlier one.
+def hash_ranking(run: Run) -> bytes:
+    """Hash which documents a run has in which order; scores, tags and formats do not matter."""
+    digest = hashlib.blake2b(digest_size=16)
+    for qid in sorted(run):  # no id has white space
+        digest.update(" ".join([qid, *(hit.docid for hit in run[qid])]).encode() + b"\n")
+    return digest.digest()
+
+
+def flag_copies(rankings: Mapping[str, bytes]) -> dict[str, str]:
+    """Find runs that rank as an earlier one does.
 
     Args:
-        hashes: name -> SHA-256 of the run.
+        rankings: name -> what ``hash_ranking`` gives of the run.
 
     Returns:
         name -> what to say, for the later ones.
     """
-    first: dict[str, str] = {}
+    first: dict[bytes, str] = {}
     found = {}
-    for name, sha256 in hashes.items():
-        if first.setdefault(sha256, name) != name:
-            found[name] = f"{name} is the same file as {first[sha256]}, byte for byte"
+    for name, ranking in rankings.items():
+        if first.setdefault(ranking, name) != name:
+            found[name] = f"{name} ranks in every topic as {first[ranking]} does; is it a copy?"
     return found
 
 

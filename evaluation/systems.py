@@ -11,7 +11,7 @@ from ance_plugin.artifacts import sha256_file
 from ance_plugin.formats.runs import read_run
 from ance_plugin.records import Hit, Qrels, Run
 from evaluation.comparison import Settings, System
-from evaluation.notes import about_unjudged, flag_run
+from evaluation.notes import about_unjudged, flag_run, hash_ranking
 from evaluation.overlap import DEPTHS
 
 logger = logging.getLogger(__name__)
@@ -22,13 +22,17 @@ _SUFFIXES = {".trec", ".txt", ".run", ".res", ".tsv"}
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What is kept of a run: ``values`` is measure -> qid -> value, ``top`` the first hits."""
+    """What is kept of a run: ``values`` is measure -> qid -> value, ``top`` the first hits.
+
+    ``ranking`` is its ``hash_ranking``.
+    """
 
     system: System
     values: dict[str, dict[str, float]]
     recalls: dict[int, float]
     top: dict[str, list[Hit]]
     notes: list[str]
+    ranking: bytes
 
 
 def measure_run(
@@ -77,6 +81,7 @@ def measure_run(
         },
         top={qid: run[qid][: DEPTHS[-1]] for qid in judgments if run.get(qid)},
         notes=flags + about_unjudged(name, num_unjudged, len(run)),
+        ranking=hash_ranking(run),
     )
 
 

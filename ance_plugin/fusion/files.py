@@ -23,6 +23,7 @@ from ance_plugin.fusion.methods import FusionParams
 from ance_plugin.fusion.tune import check_tunable, tune
 from ance_plugin.fusion.tuned import Tuned, format_report, refuse_other, write_tuned
 from ance_plugin.measures import check_measures
+from ance_plugin.records import Run
 from ance_plugin.version import describe_versions
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,8 @@ def fuse_files(
     Raises:
         FileNotFoundError: A run does not exist.
         LeakError: The settings were tuned on topics of the runs.
-        ValueError: The runs do not fit the method, or are given twice or in the wrong order.
+        ValueError: The runs do not fit the method, are given twice or in the wrong order,
+            or one shares no topic with the others.
     """
     started = time.monotonic()
     tuned, params = (settings, settings.params) if isinstance(settings, Tuned) else (None, settings)
@@ -79,6 +81,7 @@ def fuse_files(
     if tuned:
         tuned.check_sides(tags)
     runs = [read_run(path) for path in paths]
+    check_topics(paths, runs)
     if tuned:
         tuned.check_leak((qid for run in runs for qid in run), allow_leak=allow_leak)
     fused = fuse(runs, params, hits)
@@ -126,7 +129,8 @@ def tune_files(
 
     Raises:
         FileNotFoundError: A run or the qrels do not exist.
-        ValueError: The runs do not fit the method, or are given twice or in the wrong order.
+        ValueError: The runs do not fit the method, are given twice or in the wrong order,
+            or one shares no topic with the others.
     """
     check_measures([measure])
     check_tunable(method, norm, depth, len(paths))
@@ -136,6 +140,7 @@ def tune_files(
     check_kinds(paths, method)
     judgments = read_qrels(qrels)
     runs = [read_run(path) for path in paths]
+    check_topics(paths, runs)
     tuning = tune(runs, judgments, method=method, measure=measure, norm=norm, depth=depth)
     num_unseen = len(judgments) - len(tuning.qids)
     if num_unseen:
@@ -164,6 +169,25 @@ def check_paths(paths: Sequence[Path], output: Path) -> None:
             raise ValueError(f"{paths[position]}: is given twice; fuse different runs")
     if output.resolve() in resolved:
         raise ValueError(f"{output}: is one of --runs; name another --output")
+
+
+def check_topics(paths: Sequence[Path], runs: Sequence[Run]) -> None:
+    """Raise ValueError for a run that shares no topic with any other; log what only some have."""
+    for path, run in zip(paths, runs, strict=True):
+        if any(run.keys() & other.keys() for other in runs if other is not run):
+            continue
+        has = [
+            f"{name} has {f'topics such as {next(iter(run))!r}' if run else 'no topics'}"
+            for name, run in zip(paths, runs, strict=True)
+        ]
+        raise ValueError(
+            f"{path}: shares no topic with the other runs; fuse runs of the same topics "
+            f"({', '.join(has)})"
+        )
+    num_topics = len(set().union(*runs))
+    num_common = sum(all(qid in run for run in runs) for qid in runs[0])
+    if num_common < num_topics:
+        logger.info("%d of %d topics are not in every run", num_topics - num_common, num_topics)
 
 
 def check_kinds(paths: Sequence[Path], method: str) -> None:

@@ -145,7 +145,7 @@ class PairTokenizer:
         query = query[: self._query_limit(len(query), len(document))]
         room = self._room - len(query)
         width = min(room, passage.tokens or room)
-        stride = min(width, passage.stride or max(1, width // 2))
+        stride = max(1, min(width, passage.stride or width // 2))
         last = max(0, len(document) - width)  # a window that starts here or later reaches the end
         starts = range(0, last + stride, stride)
         return [self.join(query, document[start : start + width]) for start in starts]

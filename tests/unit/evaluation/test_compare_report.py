@@ -7,7 +7,7 @@ import pytest
 
 from ance_plugin.artifacts import sha256_file
 from ance_plugin.errors import FormatError, MismatchError
-from ance_plugin.formats.runs import write_manifest, write_run
+from ance_plugin.formats.runs import read_run, write_manifest, write_run
 from ance_plugin.records import Hit
 from evaluation.__main__ import main
 from evaluation.compare import Settings, compare_runs
@@ -125,18 +125,23 @@ def test_tuning_is_found_through_the_runs_a_run_was_made_from(tmp_path, qrels, r
 
 
 def test_copies_and_foreign_docids_are_flagged(tmp_path, qrels):
-    """Two names of one file, and hits of which none is judged, are said beside the name."""
+    """The same ranking under another name, and hits of which none is judged, are said there."""
     first = make_run(tmp_path, "first", [1, 2, 1, 2])
-    copy = tmp_path / "copy.trec"
-    copy.write_bytes(first.read_bytes())
+    make_run(tmp_path, "other", [1, 2, 2, 1])
+    copy = tmp_path / "copy.trec.gz"
+    copied = {
+        qid: [Hit(hit.docid, hit.score / 2) for hit in hits]
+        for qid, hits in reversed(read_run(first).items())
+    }
+    write_run(copy, copied, tag="another")
     foreign = tmp_path / "foreign.trec"
     write_run(foreign, {f"q{at}": [Hit("D7", 1.0)] for at in range(1, 5)}, tag="t")
 
-    found = compare_runs(qrels, [first, copy, foreign], settings=MRR)
+    found = compare_runs(qrels, [first, tmp_path / "other.trec", copy, foreign], settings=MRR)
 
     flags = {system.name: system.flags for system in found.systems}
-    assert flags["first"] == ()
-    assert flags["copy"] == ("copy is the same file as first, byte for byte",)
+    assert flags["first"] == flags["other"] == ()
+    assert flags["copy"] == ("copy ranks in every topic as first does; is it a copy?",)
     assert flags["foreign"] == (
         "no hit of foreign is judged: it has docids such as 'D7', the qrels 'a', "
         "so they may be of different collections",

@@ -100,6 +100,22 @@ def test_interpolation_writes_run_and_manifest(files):
     assert manifest["seconds"] >= 0
 
 
+@pytest.mark.parametrize("start", [fuse, tune])
+@pytest.mark.parametrize(
+    ("content", "found"), [("z1 Q0 a 1 1.0 x\n", "topics such as 'z1'"), ("", "no topics")]
+)
+def test_runs_of_other_topics_are_refused(files, capsys, start, content, found):
+    """Nothing would be fused."""
+    (files / "dense.trec").write_text(content)
+
+    assert start("--method", "rrf") == 1
+
+    message = capsys.readouterr().err
+    assert "bm25.trec: shares no topic with the other runs" in message
+    assert f"(bm25.trec has topics such as 'q1', dense.trec has {found})" in message
+    assert not (files / "mix.trec").exists()
+
+
 def test_rrf_is_the_default_and_takes_pyserinis_spellings(files):
     """--rrf.k and --k are --rrf-k and --hits; tag and output format are as asked."""
     assert fuse("--rrf.k", "1", "--k", "1", "--tag", "mine") == 0

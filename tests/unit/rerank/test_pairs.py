@@ -127,6 +127,18 @@ def test_a_long_query_leaves_half_to_the_windows(tokenizer):
     assert [len(window.ids) for window in made] == [16, 16]
 
 
+@pytest.mark.parametrize("passage", [BestPassage(), BestPassage(7, 3)])
+def test_an_empty_document_is_one_window_however_long_the_query(tokenizer, passage):
+    """The query may take all 13 tokens, which leaves none to stride by."""
+    pairs = PairTokenizer(tokenizer, max_length=16)
+    (query,) = pairs.tokenize(["a " * 99])
+
+    (window,) = pairs.windows(query, [], passage)
+
+    assert window == pairs.join(query, [])
+    assert len(window.ids) == 16
+
+
 @pytest.mark.parametrize("values", [(0, None), (None, 0), (4, 5), (-1, None)])
 def test_passages_out_of_range_are_refused(values):
     """Sizes below one, and strides that leave tokens out."""
