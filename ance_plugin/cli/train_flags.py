@@ -38,7 +38,7 @@ FLAGS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "negatives-per-topic",
             "negatives_per_topic",
-            "own negatives of each topic in a batch",
+            "own negatives of each topic in a batch; 0 leaves in-batch ones alone",
             natural_int,
         ),
         Flag(
@@ -188,6 +188,8 @@ def read_settings(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
             found["optimization"]["in_batch_weight"] = in_batch
         if shares:
             found["negatives"]["mix"] = shares
+    if found["optimization"].get("negatives_per_topic") == 0:
+        found["negatives"].setdefault("mix", {"random": 1.0})  # the one that needs nothing mined
     return found
 
 

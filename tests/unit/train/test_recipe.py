@@ -162,3 +162,13 @@ def test_in_batch_is_a_weight_of_the_loss():
 
     assert settings.optimization.in_batch_weight == 0.5
     assert dict(settings.negatives.mix) == {"ann": 1.0}
+
+
+def test_no_own_negatives_need_none_mined():
+    """In-batch negatives alone: a warm-up needs no BM25 for them; a mix that is given stays."""
+    settings = read("warmup", "--negatives-per-topic", "0")
+    assert dict(settings.negatives.mix) == {"random": 1.0}
+    assert settings.optimization.in_batch_weight == 1.0
+
+    mixed = read("ance", "--negatives-per-topic", "0", "--mix", "ann=1", "in-batch=0.5")
+    assert dict(mixed.negatives.mix) == {"ann": 1.0}
