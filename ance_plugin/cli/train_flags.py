@@ -93,7 +93,7 @@ FLAGS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "margin",
             "margin",
-            "leave out candidates not below the positive's score by this share of it "
+            "leave out candidates not below the score of the positive that is shown, by this share "
             "(default: none is left out)",
             float,
         ),

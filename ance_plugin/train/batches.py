@@ -42,8 +42,8 @@ class Batch:
 class NegativePool(Protocol):
     """The negatives in use, by topic."""
 
-    def rows(self, qid: str) -> NDArray[np.int64]:
-        """Give the rows of a topic's negatives, in the order in which they are to be used."""
+    def rows(self, qid: str, positive: int) -> NDArray[np.int64]:
+        """Give the rows of a topic's negatives beside a positive's row, in the order of use."""
         ...
 
     def has_rows(self, qid: str) -> bool:
@@ -111,7 +111,10 @@ class BatchSampler:
             int(self._topics.positives[topic][visit % len(self._topics.positives[topic])])
             for topic, visit in visits
         ]
-        negatives = [self._negatives(topic, visit, pool) for topic, visit in visits]
+        negatives = [
+            self._negatives(topic, visit, positive, pool)
+            for (topic, visit), positive in zip(visits, positives, strict=True)
+        ]
         columns: dict[int, int] = {}
         for row in (*positives, *(int(row) for rows in negatives for row in rows)):
             columns.setdefault(row, len(columns))
@@ -149,11 +152,13 @@ class BatchSampler:
                 return topic
         raise ValueError("no topic has negatives")
 
-    def _negatives(self, topic: int, visit: int, pool: NegativePool) -> NDArray[np.int64]:
+    def _negatives(
+        self, topic: int, visit: int, positive: int, pool: NegativePool
+    ) -> NDArray[np.int64]:
         count = self._num_negatives
         if count == 0:
             return np.empty(0, dtype=np.int64)
-        rows = pool.rows(self._topics.topics[topic].qid)
+        rows = pool.rows(self._topics.topics[topic].qid, positive)
         return rows[(visit * count + np.arange(count)) % len(rows)]
 
     def _bias(

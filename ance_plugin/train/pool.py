@@ -1,6 +1,7 @@
 """The negatives in use, by topic, as rows of the tokenized collection."""
 
 import logging
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,9 @@ from numpy.typing import NDArray
 
 from ance_plugin.errors import FormatError
 from ance_plugin.train.corpus import Corpus
+from ance_plugin.train.negatives.filters import keep_by_margin
+from ance_plugin.train.negatives.rows import TopicNegatives
+from ance_plugin.train.negatives.settings import MiningSettings
 from ance_plugin.train.negatives.table import Negatives
 
 logger = logging.getLogger(__name__)
@@ -16,27 +20,65 @@ logger = logging.getLogger(__name__)
 class TablePool:
     """Negatives from an artifact.
 
+    Mining's margin is to a topic's best positive. Where a topic has several, the one that is shown
+    may score far less, and what scores above it may well be relevant; so the margin holds for the
+    positive that is shown, too.
+
     Args:
         negatives: The artifact's table.
         corpus: The documents; a negative that is none of them is left out.
+        settings: By which the table was mined; None is a table without a margin.
     """
 
-    def __init__(self, negatives: Negatives, corpus: Corpus) -> None:
+    def __init__(
+        self, negatives: Negatives, corpus: Corpus, settings: MiningSettings | None = None
+    ) -> None:
         self._negatives = negatives
         self._corpus = corpus
+        self._margin = None if settings is None else settings.margin
+        self._source = None if settings is None else settings.ranked_source
         self._has_rows: dict[str, bool] = {}
 
-    def rows(self, qid: str) -> NDArray[np.int64]:
-        """Give the rows of a topic's negatives in drawn order; none for a topic without any."""
+    def rows(self, qid: str, positive: int) -> NDArray[np.int64]:
+        """Give the rows of a topic's negatives in drawn order; none for a topic without any.
+
+        Args:
+            qid: The topic.
+            positive: Row of the positive they are shown beside. With a margin, negatives of the
+                source that gave the positives' scores are left out unless they score below this
+                positive by it; where that leaves none, the lowest of them stays.
+        """
         if qid not in self._negatives:
             return np.empty(0, dtype=np.int64)
-        rows, docids = self._corpus.rows, self._negatives.by_qid(qid).negatives
-        return np.array([rows[docid] for docid in docids if docid in rows], dtype=np.int64)
+        topic, rows = self._negatives.by_qid(qid), self._corpus.rows
+        places = [place for place, docid in enumerate(topic.negatives) if docid in rows]
+        if self._margin is not None:
+            places = self._keep(topic, places, self._corpus.docids[positive], self._margin)
+        return np.array([rows[topic.negatives[place]] for place in places], dtype=np.int64)
+
+    def _keep(
+        self, topic: TopicNegatives, places: list[int], positive: str, margin: float
+    ) -> list[int]:
+        """Keep the places that do not score too near to a positive."""
+        shown = dict(zip(topic.positives, topic.positive_scores, strict=True)).get(positive)
+        if shown is None or math.isnan(shown):
+            return places
+        scores = {
+            place: score
+            for place in places
+            if topic.sources[place] == self._source and (score := topic.scores[place]) is not None
+        }
+        keeps = keep_by_margin(list(scores.values()), shown, margin)
+        near = {place for place, keep in zip(scores, keeps, strict=True) if not keep}
+        if len(near) < len(places):
+            return [place for place in places if place not in near]
+        return [min(near, key=scores.__getitem__)] if near else []
 
     def has_rows(self, qid: str) -> bool:
         """Say whether a topic has negatives; filters and a small collection may leave none."""
         if qid not in self._has_rows:
-            self._has_rows[qid] = len(self.rows(qid)) > 0
+            docids = self._negatives.by_qid(qid).negatives if qid in self._negatives else ()
+            self._has_rows[qid] = any(docid in self._corpus.rows for docid in docids)
         return self._has_rows[qid]
 
     def teacher_scores(self, qid: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -86,9 +128,9 @@ class EmptyPool:
         del qid
         return False
 
-    def rows(self, qid: str) -> NDArray[np.int64]:
+    def rows(self, qid: str, positive: int) -> NDArray[np.int64]:
         """Give no rows."""
-        del qid
+        del qid, positive
         return np.empty(0, dtype=np.int64)
 
     def teacher_scores(self, qid: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -247,7 +247,8 @@ class Trainer:
 
     def _read_pool(self, refresh: int) -> TablePool:
         """Read a refresh's negatives, and see that there is something to train on."""
-        pool = TablePool(read_negatives(self._folder.refresh(refresh)), self._inputs.corpus)
+        table = read_negatives(self._folder.refresh(refresh))
+        pool = TablePool(table, self._inputs.corpus, self._settings.negatives)
         if self._settings.optimization.negatives_per_topic:
             qids = [topic.qid for topic in self._inputs.topics.topics]
             check_pool(pool, qids, step=refresh)

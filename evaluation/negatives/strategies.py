@@ -98,8 +98,9 @@ class RowPool:
     def __init__(self, rows: Mapping[str, NDArray[np.int64]]) -> None:
         self._rows = rows
 
-    def rows(self, qid: str) -> NDArray[np.int64]:
-        """Give the rows of a topic's negatives."""
+    def rows(self, qid: str, positive: int) -> NDArray[np.int64]:
+        """Give the rows of a topic's negatives, whatever positive is beside them."""
+        del positive
         return self._rows[qid]
 
     def has_rows(self, qid: str) -> bool:

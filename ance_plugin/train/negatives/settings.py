@@ -23,7 +23,8 @@ class MiningSettings:
         sampler_a: SimANS's a; other samplers do not read it.
         sampler_b: SimANS's b, likewise.
         margin: Drop candidates that do not score below the best positive by this share of its
-            score; None drops none.
+            score, and in training those that do not so below the positive they would be shown
+            beside; None drops none.
         teacher_threshold: Drop what the cross-encoder gives a higher probability; None drops none.
         mix: Source (``ann``, ``bm25``, ``random``) -> its share of the negatives, relative to the
             sum of all shares.
@@ -63,6 +64,11 @@ class MiningSettings:
                 raise ValueError(f"mix: share of {source} must be at least 0, found {share}")
         if not 0 < sum(self.mix.values()) < math.inf:
             raise ValueError(f"mix has no share above 0, found {dict(self.mix)}")
+
+    @property
+    def ranked_source(self) -> str | None:
+        """The source whose scores a table has of the positives; None where all are random."""
+        return next((source for source in RANKED_SOURCES if self.mix.get(source, 0) > 0), None)
 
     def new_sampler(self) -> Sampler:
         """Make the sampler that these settings name."""

@@ -16,7 +16,7 @@ class Pool:
     def __init__(self, negatives):
         self._negatives = negatives
 
-    def rows(self, qid):
+    def rows(self, qid, positive):
         return np.array(self._negatives.get(qid, []), dtype=np.int64)
 
     def has_rows(self, qid):

@@ -7,6 +7,7 @@ import pytest
 
 from ance_plugin.errors import FormatError
 from ance_plugin.train.negatives.rows import TopicNegatives
+from ance_plugin.train.negatives.settings import MiningSettings
 from ance_plugin.train.negatives.table import read_negatives, write_negatives
 from ance_plugin.train.pool import EmptyPool, TablePool, check_pool
 
@@ -35,9 +36,63 @@ def test_rows_are_in_drawn_order(make_pool):
     """What the collection lacks is left out; a topic that is not in the table has none."""
     pool = make_pool()
 
-    assert pool.rows("q").tolist() == [3, 0]
-    assert pool.rows("other").tolist() == []
+    assert pool.rows("q", 1).tolist() == [3, 0]
+    assert pool.rows("other", 1).tolist() == []
     assert (pool.has_rows("q"), pool.has_rows("other")) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("margin", "positive", "expected"),
+    [
+        (None, 1, [3, 4, 5, 6]),
+        (0.0, 0, [3, 4, 5, 6]),  # the best positive, by which mining left out the rest
+        (0.0, 1, [4, 5, 6]),
+        (0.2, 1, [5, 6]),
+        (0.0, 2, [6]),
+        (0.0, 9, [3, 4, 5, 6]),  # its score is not known
+    ],
+)
+def test_margin_is_to_the_positive_that_is_shown(make_corpus, tmp_path, margin, positive, expected):
+    """Scores 0.9, 0.5 and 0.1 of the positives; of 0.6, 0.45 and 0.2 only what is below stays.
+
+    A random negative has no score and stays, too; BM25's are of another scale.
+    """
+    row = TopicNegatives(
+        "q",
+        ("d0", "d1", "d2", "d9"),
+        (0.9, 0.5, 0.1, None),
+        ("d3", "d4", "d5", "d6"),
+        (0.6, 0.45, 0.2, None),
+        (1, 2, 3, None),
+        ("ann", "ann", "ann", "random"),
+    )
+    write_negatives(tmp_path / "negatives", [row], {})
+    corpus = make_corpus({f"d{number}": f"text {number}" for number in range(10)})
+    table = read_negatives(tmp_path / "negatives")
+
+    assert TablePool(table, corpus, MiningSettings(margin=margin)).rows("q", positive).tolist() == (
+        expected
+    )
+    bm25 = MiningSettings(margin=margin, mix={"bm25": 1.0})
+    assert TablePool(table, corpus, bm25).rows("q", positive).tolist() == [3, 4, 5, 6]
+
+
+def test_where_all_are_above_the_positive_the_lowest_stays(make_corpus, tmp_path):
+    """A visit needs a negative."""
+    row = TopicNegatives(
+        "q",
+        ("d0",),
+        (-0.5,),
+        ("d1", "d2", "d3"),
+        (0.3, -0.4, 0.1),
+        (1, 3, 2),
+        ("ann", "ann", "ann"),
+    )
+    write_negatives(tmp_path / "negatives", [row], {})
+    corpus = make_corpus({f"d{number}": f"text {number}" for number in range(4)})
+    pool = TablePool(read_negatives(tmp_path / "negatives"), corpus, MiningSettings(margin=0.0))
+
+    assert pool.rows("q", 0).tolist() == [2]
 
 
 def test_teacher_scores_of_positives_and_negatives(make_pool):
@@ -80,6 +135,6 @@ def test_empty_pool_has_nothing():
     """Before the first refresh there are in-batch negatives alone."""
     pool = EmptyPool()
 
-    assert pool.rows("q").tolist() == []
+    assert pool.rows("q", 1).tolist() == []
     assert not pool.has_rows("q")
     assert pool.teacher_scores("q", np.array([1, 2])).tolist() == [0.0, 0.0]
