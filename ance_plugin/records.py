@@ -1,5 +1,9 @@
 """The records every stage speaks: documents, topics, hits, runs and qrels."""
 
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,3 +42,34 @@ type Run = dict[str, list[Hit]]
 
 type Qrels = dict[str, dict[str, int]]
 """qid -> docid -> graded relevance."""
+
+
+class _Collector:
+    """The garbage collector, paused while any thread asks for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._num_pauses = 0
+        self._was_enabled = True
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        with self._lock:
+            if not self._num_pauses:
+                self._was_enabled = gc.isenabled()
+                gc.disable()
+            self._num_pauses += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._num_pauses -= 1
+                if not self._num_pauses and self._was_enabled:
+                    gc.enable()
+
+
+no_collection = _Collector().paused
+"""Keep the garbage collector from walking all hits again and again while many are made.
+
+Python counts new objects, and a hit, unlike a plain tuple, stays among those it walks.
+"""

@@ -5,18 +5,16 @@ finite scores, no document twice in a topic. Anything else gives None, and ``for
 line by line, which also names what is wrong and where.
 """
 
-import gc
 import gzip
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ance_plugin.ranking import make_hits, order
-from ance_plugin.records import Run
+from ance_plugin.records import Run, no_collection
 
 _COLUMNS = ("qid", "Q0", "docid", "rank", "score", "tag")
 _SPACE, _TAB = b" ", b"\t"
@@ -45,7 +43,7 @@ def read_regular_run(path: Path) -> Run | None:
     if columns is None:
         return None
     del data
-    with _no_collection():
+    with no_collection():
         return _build(*columns)
 
 
@@ -118,15 +116,3 @@ def _stretches(qids: Any) -> Iterator[tuple[str, int, int]]:  # noqa: ANN401 - A
             yield qid, start + first, start + end
             first = end
         start += len(chunk)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keep the garbage collector from walking millions of new hits again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

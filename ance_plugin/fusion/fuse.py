@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ance_plugin.fusion import interpolation, ranx_methods, rrf
 from ance_plugin.fusion.methods import DEFAULT_HITS, FusionParams
 from ance_plugin.fusion.pool import Pool, best_hits, pool_hits
-from ance_plugin.records import Hit, Run
+from ance_plugin.records import Hit, Run, no_collection
 
 
 def fuse(runs: Sequence[Run], params: FusionParams, k: int = DEFAULT_HITS) -> Run:
@@ -29,7 +29,8 @@ def fuse(runs: Sequence[Run], params: FusionParams, k: int = DEFAULT_HITS) -> Ru
     """
     check_lists(len(runs), params, k)
     qids = dict.fromkeys(qid for run in runs for qid in run)
-    return {qid: fuse_hits([run.get(qid, []) for run in runs], params, k) for qid in qids}
+    with no_collection():
+        return {qid: fuse_hits([run.get(qid, []) for run in runs], params, k) for qid in qids}
 
 
 def fuse_hits(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ance_plugin.ranking import order, rank
+from ance_plugin.ranking import canonical_scores, make_hits, order
 from ance_plugin.records import Hit
 
 
@@ -41,18 +41,20 @@ def pool_hits(lists: Sequence[Sequence[Hit]], depth: int) -> Pool:
         ValueError: A list holds a document twice, or a score that is not finite.
     """
     heads = [order(hits)[:depth] for hits in lists]
-    docids = sorted({hit.docid for hits in heads for hit in hits})
-    position = {docid: column for column, docid in enumerate(docids)}
+    found = [[docid for docid, _ in hits] for hits in heads]
+    docids = sorted(set().union(*found))
+    column_of = dict(zip(docids, range(len(docids)), strict=True)).__getitem__
     scores = np.full((len(heads), len(docids)), np.nan)
     ranks = np.zeros((len(heads), len(docids)), dtype=np.int64)
     for row, hits in enumerate(heads):
-        columns = [position[hit.docid] for hit in hits]
-        if len(set(columns)) < len(columns):
-            raise ValueError(f"list {row + 1} holds a document twice; each may be there once")
-        scores[row, columns] = [hit.score for hit in hits]
-        if not np.isfinite(scores[row, columns]).all():
+        columns = np.fromiter(map(column_of, found[row]), np.int64, len(hits))
+        own = np.array([score for _, score in hits])
+        if not np.isfinite(own).all():
             raise ValueError(f"list {row + 1} holds a score that is NaN or infinite")
+        scores[row, columns] = own
         ranks[row, columns] = np.arange(1, len(hits) + 1)
+        if np.count_nonzero(ranks[row]) < len(hits):
+            raise ValueError(f"list {row + 1} holds a document twice; each may be there once")
     return Pool(docids, scores, ranks, np.array([len(hits) for hits in heads], dtype=np.int64))
 
 
@@ -60,9 +62,10 @@ def best_hits(pool: Pool, scores: NDArray[np.float64], k: int) -> list[Hit]:
     """Rank the pool by fused scores, shape (n,), and keep the first ``k``.
 
     Canonical scores are in the order of float32 ones, and equal where these are, so the best are
-    chosen among these, which is much faster.
+    chosen and ordered among these, which is much faster.
     """
     with np.errstate(over="ignore"):  # the ordering refuses what is no float32
         values = scores.astype(np.float32)
     best = np.argsort(values, kind="stable")[::-1][:k]  # docids ascend: ties too are in order
-    return rank([pool.docids[column] for column in best.tolist()], values[best])
+    docids = map(pool.docids.__getitem__, best.tolist())
+    return make_hits(docids, canonical_scores(values[best]).tolist())

@@ -15,7 +15,7 @@ from ance_plugin import artifacts, jvm
 from ance_plugin.errors import ArtifactError, MismatchError
 from ance_plugin.progress import track
 from ance_plugin.ranking import rank
-from ance_plugin.records import Hit, Run
+from ance_plugin.records import Hit, Run, no_collection
 from ance_plugin.search.lucene_hits import LuceneHits
 
 K1 = 0.9
@@ -91,8 +91,9 @@ class Bm25Searcher:
         run: Run = {}
         pairs = list(zip(queries, qids, strict=True))
         parts = batched(pairs, _QUERIES_AT_ONCE)
-        for part in track(parts, what="BM25", total=-(-len(pairs) // _QUERIES_AT_ONCE)):
-            run.update(self._search_part(part, k, threads))
+        with no_collection():
+            for part in track(parts, what="BM25", total=-(-len(pairs) // _QUERIES_AT_ONCE)):
+                run.update(self._search_part(part, k, threads))
         return run
 
     def read_contents(self, docid: str) -> str:

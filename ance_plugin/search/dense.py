@@ -20,6 +20,8 @@ from ance_plugin.search.vectors import (
 )
 
 _QUERIES_TO_CODE = 32  # at once: fewer do not repay coding an index that has no codes
+# Many hits of few vectors are too many to tell by codes; FAISS multiplies matrices for a batch.
+_BATCH, _VECTORS_A_HIT = 20, 500
 
 
 class DenseSearcher(VectorSearcher):
@@ -72,9 +74,10 @@ class DenseSearcher(VectorSearcher):
     def _search(
         self, vectors: NDArray[np.float32], k: int, threads: int
     ) -> Iterable[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        if self._flat is None and self._is_worth_coding(len(vectors)):
+        is_deep = len(vectors) >= _BATCH and self.num_docs < _VECTORS_A_HIT * k
+        if self._flat is None and not is_deep and self._is_worth_coding(len(vectors)):
             self._flat = _open_flat(self._stored)
-        if self._flat is not None:
+        if self._flat is not None and not is_deep:
             return self._flat.search(vectors, k, threads)
         with faiss_threads(threads):
             return zip(*self._search_past_ties(vectors, k), strict=True)

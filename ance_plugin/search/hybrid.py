@@ -57,5 +57,7 @@ class HybridSearcher:
 
 
 def _hits(found: Sequence[Any]) -> list[Hit]:
-    """Take docids and scores from anybody's hits."""
+    """Take docids and scores from anybody's hits; ours are in order already."""
+    if found and type(found[0]) is Hit:
+        return list(found)
     return rank([hit.docid for hit in found], [hit.score for hit in found])

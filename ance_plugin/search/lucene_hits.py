@@ -93,8 +93,9 @@ class LuceneHits:
         found = []
         for text in queries:
             query = self._generator.buildQuery(_CONTENTS, self._analyzer, text)
-            found_docs = self._index_searcher.search(query, k, self._sort, True).scoreDocs
-            hits = json.loads(self._serializer.writeValueAsString(found_docs))
+            top = self._index_searcher.search(query, k, self._sort, True)
+            # As a whole: taken out here, its hits would become objects of Python's one by one.
+            hits = json.loads(self._serializer.writeValueAsString(top))["scoreDocs"]
             scores = adjust_ties(np.array([hit["score"] for hit in hits], dtype=np.float32))
             found.append(([hit["doc"] for hit in hits], scores))
         return found
@@ -126,9 +127,11 @@ def adjust_ties(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     near = np.float32(1e-4 + 2e-6 * (len(scores) + 1))
     least, step = np.float32(1e-4), np.float32(1e-6)
     num_equal, last = 0, 0
-    for place in (np.flatnonzero(rounded[:-1] - rounded[1:] <= near) + 1).tolist():
+    gaps = rounded[:-1] - rounded[1:]
+    places = np.flatnonzero(gaps <= near)
+    for place, is_apart in zip((places + 1).tolist(), (gaps[places] > least).tolist(), strict=True):
         num_equal = num_equal if place == last + 1 else 0
-        if rounded[place - 1] - rounded[place] > least:
+        if is_apart and (not num_equal or rounded[place - 1] - rounded[place] > least):
             num_equal = 0
         else:
             num_equal += 1
@@ -141,9 +144,10 @@ def _row_serializer() -> Any:  # noqa: ANN401 - a com.fasterxml.jackson.databind
     """Make what turns hits into JSON with their rows and scores, and nothing else."""
     mapper = jvm.autoclass("com.fasterxml.jackson.databind.ObjectMapper")()
     ignored = jvm.autoclass("java.util.HashSet")()
-    for name in ("shardIndex", "fields"):
+    for name in ("shardIndex", "fields", "totalHits"):
         ignored.add(name)
     value = jvm.autoclass("com.fasterxml.jackson.annotation.JsonIgnoreProperties$Value")
-    hit = jvm.autoclass("java.lang.Class").forName("org.apache.lucene.search.FieldDoc")
-    mapper.configOverride(hit).setIgnorals(value.forIgnoredProperties(ignored))
+    for name in ("FieldDoc", "TopFieldDocs"):
+        kind = jvm.autoclass("java.lang.Class").forName(f"org.apache.lucene.search.{name}")
+        mapper.configOverride(kind).setIgnorals(value.forIgnoredProperties(ignored))
     return mapper

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ance_plugin.progress import track
 from ance_plugin.ranking import rank
-from ance_plugin.records import Hit, Run
+from ance_plugin.records import Hit, Run, no_collection
 
 QUERIES_AT_ONCE = 512
 EXTRA_HITS = 8
@@ -209,7 +209,8 @@ def search_in_parts(
         raise ValueError(f"{len(queries)} queries but {len(qids)} qids")
     run: Run = {}
     parts = range(0, len(qids), QUERIES_AT_ONCE)
-    for first in track(parts, what=what, total=len(parts)):
-        part = slice(first, first + QUERIES_AT_ONCE)
-        run.update(zip(qids[part], find(part), strict=True))
+    with no_collection():
+        for first in track(parts, what=what, total=len(parts)):
+            part = slice(first, first + QUERIES_AT_ONCE)
+            run.update(zip(qids[part], find(part), strict=True))
     return run

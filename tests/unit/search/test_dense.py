@@ -5,14 +5,13 @@ import math
 import faiss
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ance_plugin import artifacts
 from ance_plugin.errors import ArtifactError, MismatchError
 from ance_plugin.ranking import rank
 from ance_plugin.records import Hit
-from ance_plugin.search import dense
 from ance_plugin.search.dense import DenseSearcher
 from ance_plugin.search.vectors import QUERIES_AT_ONCE
 
@@ -93,61 +92,6 @@ def test_hits_are_those_of_a_brute_force_search(folder, rows, query, k):
     searcher = DenseSearcher(write_index(folder / "any", rows), StubEncoder(3))
 
     assert searcher.search(np.array(query, dtype=np.float32), k) == brute_force(rows, query, k)
-
-
-@pytest.fixture
-def coding(monkeypatch):
-    """Have every flat index searched by codes, however small and whatever the processor."""
-    monkeypatch.setattr(dense, "LEAST_VECTORS", 1)
-    monkeypatch.setattr(dense, "_QUERIES_TO_CODE", 1)
-    monkeypatch.setattr(dense, "can_code", lambda _: True)
-
-
-@pytest.mark.usefixtures("coding")
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(rows=VECTORS, query=st.tuples(*[st.integers(-1, 1)] * 3), k=st.integers(1, 70))
-def test_search_by_codes_is_a_brute_force_search(folder, rows, query, k):
-    """Ties at the last place are cut by docid descending there too."""
-    searcher = DenseSearcher(write_index(folder / "coded", rows), StubEncoder(3))
-
-    assert searcher.search(np.array(query, dtype=np.float32), k) == brute_force(rows, query, k)
-
-
-@pytest.mark.usefixtures("coding")
-def test_search_by_codes_does_not_depend_on_the_batch(folder):
-    """A score is the same to the last digit in any batch, for any k, with any threads."""
-    rows = np.random.default_rng(0).standard_normal((500, 40)).astype(np.float32)
-    queries = np.random.default_rng(1).standard_normal((33, 40)).astype(np.float32)
-    searcher = DenseSearcher(write_index(folder / "coded", rows), StubEncoder(40))
-    qids = [str(number) for number in range(33)]
-
-    run = searcher.batch_search(queries, qids, 20, threads=2)
-
-    assert run == {
-        qid: searcher.search(query, 20) for qid, query in zip(qids, queries, strict=True)
-    }
-    assert {qid: hits[:5] for qid, hits in run.items()} == searcher.batch_search(queries, qids, 5)
-
-
-def test_small_indexes_and_single_queries_without_codes_are_left_to_faiss(folder, monkeypatch):
-    """Codes pay from a size on, and making them from a number of queries on."""
-    rows = np.random.default_rng(0).standard_normal((60, 8)).astype(np.float32)
-    searcher = DenseSearcher(write_index(folder / "left", rows), StubEncoder(8))
-    monkeypatch.setattr(dense, "can_code", lambda _: True)
-    many = rows[:32]
-
-    searcher.search_vectors(many, 3)
-    assert searcher._flat is None
-    monkeypatch.setattr(dense, "LEAST_VECTORS", 60)
-    searcher.search_vectors(many[:31], 3)
-    assert searcher._flat is None
-    searcher.search_vectors(many, 3)
-    assert searcher._flat is not None
 
 
 @pytest.mark.parametrize("k", [1, 10, 50, 291, 292, 300, 5_000])
