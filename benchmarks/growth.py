@@ -1,6 +1,7 @@
 """Time and memory of each stage as the collection grows, fitted and carried on to large ones.
 
     python benchmarks/growth.py [--sizes 10000 30000 100000 300000] [--queries 200] [--threads 2]
+        [--plot growth.svg]
 
 Stages are our commands' own functions, each in a process of its own, on made documents of 60 words
 that are tokens of BERT's vocabulary, with Zipf's frequencies: encode with a body of one layer, 128
@@ -8,9 +9,9 @@ wide (a larger one takes longer by a factor, growth is the same), BM25 index, fl
 of 768 numbers, search of both for ``--queries`` topics at 1,000 hits, RRF of the two runs, and
 measures. Seconds are of the stage alone, without starting Python and loading the encoder; the
 processor's are of all threads. Memory is the most that the process held, pages of mapped files
-included. For each stage a power law ``t = a n^b`` is fitted to seconds of the clock, and gives
-those at 8.8M and 138M (MS MARCO v1 and v2 passages); a stage of less than half a second says
-little. 1M: add it to the sizes.
+included. For each stage ``t = a + b n``, neither below zero, is fitted to seconds of the clock by
+least squares of relative errors, and gives those at 8.8M and 138M (MS MARCO v1 and v2 passages); a
+stage of less than half a second says little. 1M: add it to the sizes.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,7 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 30_000, 100_000, 300_000])
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--plot", type=Path, help="draw seconds and fits into this SVG file")
     parser.add_argument("--stage", choices=_STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -57,6 +60,8 @@ def main() -> int:
                     f"{size:,} {stage}: {wall:.2f} s, {cpu:.2f} CPU, {memory:.2f} GB\n"
                 )
     _print(args, found)
+    if args.plot:
+        plot({stage: [m[0] for m in measured] for stage, measured in found.items()}, args)
     return 0
 
 
@@ -76,18 +81,39 @@ def _print(args: argparse.Namespace, found: dict[str, list[list[float]]]) -> Non
     sys.stdout.write("\n")
     rows = []
     for stage, measured in found.items():
-        scale, power = _fit(args.sizes, [wall for wall, _, _ in measured])
-        far = [_say(scale * size**power) for size in _FAR.values()]
-        rows.append((stage, f"{scale:.3g}", f"{power:.2f}", *far))
-    write_table(("stage", "a", "b", *_FAR), rows)
+        start, slope = fit(args.sizes, [wall for wall, _, _ in measured])
+        far = [_say(start + slope * size) for size in _FAR.values()]
+        rows.append((stage, f"{start:.2f}", f"{slope * 1e6:.2f}", *far))
+    write_table(("stage", "a, s", "b, s a million", *_FAR), rows)
 
 
-def _fit(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
-    """Fit t = a n^b by least squares of the logarithms; a slope needs two sizes."""
-    if len(sizes) < 2:
-        return seconds[0] / sizes[0], 1.0
-    power, offset = np.polyfit(np.log(sizes), np.log(seconds), 1)
-    return float(np.exp(offset)), float(power)
+def fit(sizes: Sequence[int], seconds: Sequence[float]) -> tuple[float, float]:
+    """Fit t = a + b n, a and b at least 0, by least squares of relative errors; give a and b."""
+    from scipy.optimize import nnls
+
+    times = np.array(seconds)
+    # In thousands of documents, so that both columns are of one size.
+    columns = np.stack([1 / times, np.array(sizes) / 1e3 / times], axis=1)
+    start, slope = nnls(columns, np.ones(len(times)))[0]
+    return float(start), float(slope) / 1e3
+
+
+def plot(seconds: Mapping[str, Sequence[float]], args: argparse.Namespace) -> None:
+    """Draw seconds of each stage by size, and the fits on to the largest size, on log axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    sizes = np.geomspace(min(args.sizes), max(_FAR.values()), 50)
+    for number, (stage, measured) in enumerate(seconds.items()):
+        start, slope = fit(args.sizes, measured)
+        axes.plot(args.sizes, measured, "o", color=f"C{number}", label=stage)
+        axes.plot(sizes, start + slope * sizes, "-", color=f"C{number}", linewidth=1)
+    for size in _FAR.values():
+        axes.axvline(size, color="grey", linewidth=0.5, linestyle=":")
+    axes.set(xscale="log", yscale="log", xlabel="documents", ylabel="seconds")
+    axes.legend(frameon=False)
+    figure.savefig(args.plot, metadata={"Date": None})
 
 
 def _say(seconds: float) -> str:

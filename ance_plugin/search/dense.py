@@ -20,8 +20,8 @@ from ance_plugin.search.vectors import (
 )
 
 _QUERIES_TO_CODE = 32  # at once: fewer do not repay coding an index that has no codes
-# Many hits of few vectors are too many to tell by codes; FAISS multiplies matrices for a batch.
-_BATCH, _VECTORS_A_HIT = 20, 500
+# Many hits of few vectors are too many to tell by codes; FAISS is fast for so many queries.
+_BATCH, _VECTORS_A_HIT = 200, 500
 
 
 class DenseSearcher(VectorSearcher):

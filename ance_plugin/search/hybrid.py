@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from ance_plugin.fusion.fuse import fuse, fuse_hits
+from ance_plugin.fusion.fuse import check_lists, fuse, fuse_hits
 from ance_plugin.fusion.methods import FusionParams
+from ance_plugin.progress import track
 from ance_plugin.ranking import rank
-from ance_plugin.records import Hit, Run
+from ance_plugin.records import Hit, Run, no_collection
+from ance_plugin.search.vectors import QUERIES_AT_ONCE
 
 
 class Searcher(Protocol):
@@ -48,10 +50,35 @@ class HybridSearcher:
     def batch_search(
         self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1
     ) -> Run:
-        """Search both sides for several queries and fuse; qid -> hits, in the order of ``qids``."""
+        """Search both sides for several queries and fuse their hits, some hundred at a time.
+
+        Args:
+            queries: The texts.
+            qids: Their ids, one each, no two the same.
+            k: Hits at most for each query, at least 1.
+            threads: Threads that each side searches with.
+
+        Returns:
+            qid -> hits, best first, in the order of ``qids``.
+
+        Raises:
+            ValueError: ``k`` is below 1, or lengths differ.
+        """
+        if len(queries) != len(qids):
+            raise ValueError(f"{len(queries)} queries but {len(qids)} qids")
+        check_lists(2, self.params, k)
+        run: Run = {}
+        parts = range(0, len(qids), QUERIES_AT_ONCE)
+        with no_collection():
+            for first in track(parts, what="hybrid", total=len(parts)):
+                part = slice(first, first + QUERIES_AT_ONCE)
+                run |= self._search_part(list(queries[part]), list(qids[part]), k, threads)
+        return run
+
+    def _search_part(self, queries: list[str], qids: list[str], k: int, threads: int) -> Run:
         runs: list[Run] = []
         for side in (self.sparse, self.dense):
-            found = side.batch_search(list(queries), list(qids), self.params.depth, threads)
+            found = side.batch_search(queries, qids, self.params.depth, threads)
             runs.append({qid: _hits(found.get(qid, ())) for qid in qids})
         return fuse(runs, self.params, k)
 

@@ -64,6 +64,7 @@ def test_batches_that_ask_for_many_hits_are_left_to_faiss(folder, monkeypatch):
     by_codes = searcher.search_vectors(rows[:20], 31)
     flat = searcher._flat
     assert flat is not None
+    monkeypatch.setattr(dense, "_BATCH", 20)
     monkeypatch.setattr(dense, "_VECTORS_A_HIT", 2)
     monkeypatch.setattr(flat, "search", None)  # fails where it is called
 
