@@ -54,16 +54,18 @@ class _Collector:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        with self._lock:
-            if not self._num_pauses:
-                self._was_enabled = gc.isenabled()
-                gc.disable()
-            self._num_pauses += 1
+        is_counted = False
         try:
+            with self._lock:
+                if not self._num_pauses:
+                    self._was_enabled = gc.isenabled()
+                    gc.disable()
+                self._num_pauses += 1
+                is_counted = True
             yield
         finally:
             with self._lock:
-                self._num_pauses -= 1
+                self._num_pauses -= is_counted
                 if not self._num_pauses and self._was_enabled:
                     gc.enable()
 

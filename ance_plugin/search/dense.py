@@ -22,6 +22,7 @@ from ance_plugin.search.vectors import (
 _QUERIES_TO_CODE = 32  # at once: fewer do not repay coding an index that has no codes
 # Many hits of few vectors are too many to tell by codes; FAISS is fast for so many queries.
 _BATCH, _VECTORS_A_HIT = 200, 500
+_HITS_AT_ONCE = 20_000_000  # of a search past ties: 12 bytes each
 
 
 class DenseSearcher(VectorSearcher):
@@ -74,32 +75,43 @@ class DenseSearcher(VectorSearcher):
     def _search(
         self, vectors: NDArray[np.float32], k: int, threads: int
     ) -> Iterable[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        is_deep = len(vectors) >= _BATCH and self.num_docs < _VECTORS_A_HIT * k
-        if self._flat is None and not is_deep and self._is_worth_coding(len(vectors)):
+        is_deep = self.num_docs < _VECTORS_A_HIT * k
+        if self._flat is None and self._is_worth_coding(len(vectors), is_deep=is_deep):
             self._flat = _open_flat(self._stored)
-        if self._flat is not None and not is_deep:
+        if self._flat is not None and not (is_deep and len(vectors) >= _BATCH):
             return self._flat.search(vectors, k, threads)
         with faiss_threads(threads):
-            return zip(*self._search_past_ties(vectors, k), strict=True)
+            return self._search_past_ties(vectors, k)
 
-    def _is_worth_coding(self, num_queries: int) -> bool:
+    def _is_worth_coding(self, num_queries: int, *, is_deep: bool) -> bool:
         """Say whether codes repay being made, or PyTorch being loaded, for so many queries."""
         if self.num_docs < LEAST_VECTORS:
             return False
-        is_ready = self._stored.codes is not None and "torch" in sys.modules
-        return is_ready or num_queries >= _QUERIES_TO_CODE
+        if self._stored.codes is not None and "torch" in sys.modules:
+            return True
+        return num_queries >= _QUERIES_TO_CODE and not is_deep
 
     def _search_past_ties(
         self, vectors: NDArray[np.float32], k: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Search deep enough that no document tied with the last hit is left out."""
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        """Search deep enough that no document tied with the last hit is left out.
+
+        Deeper and deeper for the queries that need it; the others' hits are there already.
+        """
         depth = min(k + EXTRA_HITS, self.num_docs)
-        while True:
-            scores, rows = self.index.search(vectors, depth)
-            is_cut = (rows[:, -1] >= 0) & (scores[:, min(k, depth) - 1] == scores[:, -1])
-            if depth == self.num_docs or not is_cut.any():
-                return scores, rows
+        found = list(zip(*self.index.search(vectors, depth), strict=True))
+        places = np.arange(len(vectors))
+        while depth < self.num_docs:
+            is_cut = [_is_cut(*found[place], min(k, depth)) for place in places]
+            places = places[np.array(is_cut, dtype=np.bool_)]
+            if not len(places):
+                break
             depth = min(2 * depth, self.num_docs)
+            for part in np.array_split(places, -(-len(places) * depth // _HITS_AT_ONCE)):
+                deeper = zip(*self.index.search(vectors[part], depth), strict=True)
+                for place, hits in zip(part, deeper, strict=True):
+                    found[place] = hits
+        return found
 
     def _read_rows(self, rows: Sequence[int]) -> NDArray[np.float32]:
         import faiss
@@ -130,6 +142,11 @@ class DenseSearcher(VectorSearcher):
             inverted_lists.make_direct_map()
             vectors = self.index.reconstruct_batch(rows)
         return vectors
+
+
+def _is_cut(scores: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> bool:
+    """Say whether documents tied with the last of k hits may be missing behind the last row."""
+    return bool(rows[-1] >= 0 and scores[k - 1] == scores[-1])
 
 
 def _open_flat(stored: StoredIndex) -> FlatIndex | None:

@@ -8,11 +8,14 @@ from ance_plugin.fusion.methods import FusionParams
 from ance_plugin.progress import track
 from ance_plugin.ranking import rank
 from ance_plugin.records import Hit, Run, no_collection
-from ance_plugin.search.vectors import QUERIES_AT_ONCE
+from ance_plugin.search.vectors import split_evenly
 
 
 class Searcher(Protocol):
-    """What both sides must offer; ours and Pyserini's searchers do."""
+    """What both sides must offer; ours and Pyserini's searchers do.
+
+    One that returns ``Hit``s must have them from ``ranking.rank``; others are ranked here.
+    """
 
     def search(self, query: str, k: int, /) -> Sequence[Any]:
         """Return hits with ``docid`` and ``score``."""
@@ -64,15 +67,15 @@ class HybridSearcher:
         Raises:
             ValueError: ``k`` is below 1, or lengths differ.
         """
+        queries, qids = list(queries), list(qids)
         if len(queries) != len(qids):
             raise ValueError(f"{len(queries)} queries but {len(qids)} qids")
         check_lists(2, self.params, k)
         run: Run = {}
-        parts = range(0, len(qids), QUERIES_AT_ONCE)
+        parts = split_evenly(len(qids))
         with no_collection():
-            for first in track(parts, what="hybrid", total=len(parts)):
-                part = slice(first, first + QUERIES_AT_ONCE)
-                run |= self._search_part(list(queries[part]), list(qids[part]), k, threads)
+            for part in track(parts, what="hybrid", total=len(parts)):
+                run |= self._search_part(queries[part], qids[part], k, threads)
         return run
 
     def _search_part(self, queries: list[str], qids: list[str], k: int, threads: int) -> Run:
@@ -84,7 +87,7 @@ class HybridSearcher:
 
 
 def _hits(found: Sequence[Any]) -> list[Hit]:
-    """Take docids and scores from anybody's hits; ours are in order already."""
-    if found and type(found[0]) is Hit:
+    """Take docids and scores from anybody's hits; ours are as ``rank`` makes them already."""
+    if isinstance(found, list) and found and type(found[0]) is Hit:
         return list(found)
     return rank([hit.docid for hit in found], [hit.score for hit in found])

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -208,9 +209,18 @@ def search_in_parts(
     if len(queries) != len(qids):
         raise ValueError(f"{len(queries)} queries but {len(qids)} qids")
     run: Run = {}
-    parts = range(0, len(qids), QUERIES_AT_ONCE)
+    parts = split_evenly(len(qids))
     with no_collection():
-        for first in track(parts, what=what, total=len(parts)):
-            part = slice(first, first + QUERIES_AT_ONCE)
+        for part in track(parts, what=what, total=len(parts)):
             run.update(zip(qids[part], find(part), strict=True))
     return run
+
+
+def split_evenly(num_queries: int) -> list[slice]:
+    """Divide queries into parts of one size, at most ``QUERIES_AT_ONCE`` each.
+
+    A small last part would be searched in another way than the others.
+    """
+    num_parts = -(-num_queries // QUERIES_AT_ONCE)
+    ends = [num_queries * number // max(num_parts, 1) for number in range(num_parts + 1)]
+    return [slice(*pair) for pair in pairwise(ends)]

@@ -1,6 +1,7 @@
 """What holds for dense search, with encoders made up here."""
 
 import math
+from types import SimpleNamespace
 
 import faiss
 import numpy as np
@@ -121,6 +122,25 @@ def test_all_documents_tied_are_ordered_by_docid(folder):
     assert [hit.docid for hit in searcher.search("0 0 0 0", 3)] == sorted(name_rows(200))[:-4:-1]
 
 
+def test_only_queries_that_are_cut_in_a_tie_are_searched_deeper(folder, monkeypatch):
+    """One query that ties with everything does not have all others search everything."""
+    rows = np.random.default_rng(3).integers(-999, 1000, (300, 4)).astype(np.float32)
+    searcher = DenseSearcher(write_index(folder / "cut", rows), StubEncoder())
+    queries = rows[:5].copy()
+    queries[2] = 0
+    asked = []
+    search = searcher.index.search
+    index = SimpleNamespace(
+        search=lambda v, depth: asked.append((len(v), depth)) or search(v, depth)
+    )
+    monkeypatch.setattr(searcher, "index", index)
+
+    found = searcher.search_vectors(queries, 10)
+
+    assert found == [brute_force(rows, query, 10) for query in queries]
+    assert asked == [(5, 18), (1, 36), (1, 72), (1, 144), (1, 288), (1, 300)]
+
+
 def test_exact_ivf_search_is_brute_force_too(folder, rows):
     """With every list visited."""
     path = write_index(folder / "ivf", rows, "IVF8,Flat")
@@ -181,12 +201,12 @@ class TestQueries:
         assert searcher.batch_search(numbers.astype(np.float32), qids, 12) == run
 
     def test_queries_are_encoded_in_parts(self, folder):
-        """One call for each 512."""
+        """At most 512 a call, and of one size."""
         encoder = StubEncoder()
         searcher = DenseSearcher(folder / "flat", encoder)
         searcher.batch_search(["1 0 0 0"] * 1100, [str(n) for n in range(1100)], 1)
 
-        assert encoder.calls == [512, 512, 76]
+        assert encoder.calls == [366, 367, 367]
 
     def test_no_query_is_an_empty_run(self, searcher):
         """Nothing is encoded."""

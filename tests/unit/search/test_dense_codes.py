@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ance_plugin.search import dense
+from ance_plugin.search import dense, vectors
 from ance_plugin.search.dense import DenseSearcher
 from tests.unit.search.test_dense import VECTORS, StubEncoder, brute_force, write_index
 
@@ -90,3 +90,24 @@ def test_small_indexes_and_single_queries_without_codes_are_left_to_faiss(folder
     assert searcher._flat is None
     searcher.search_vectors(many, 3)
     assert searcher._flat is not None
+
+
+@pytest.mark.usefixtures("coding")
+def test_a_deep_batch_has_no_codes_made(folder, monkeypatch):
+    """Nor has its last part, which is as large as the others."""
+    rows = np.random.default_rng(0).standard_normal((60, 8)).astype(np.float32)
+    searcher = DenseSearcher(write_index(folder / "deep", rows), StubEncoder(8))
+    monkeypatch.setattr(dense, "_VECTORS_A_HIT", 2)
+    monkeypatch.setattr(vectors, "QUERIES_AT_ONCE", 25)
+
+    run = searcher.batch_search(rows, [str(row) for row in range(60)], 31)
+
+    assert searcher._flat is None
+    assert [hits[0].score for hits in run.values()] == pytest.approx((rows @ rows.T).max(axis=1))
+
+
+def test_parts_are_of_one_size():
+    """513 queries are two halves and not 512 and one; none are no parts."""
+    assert vectors.split_evenly(513) == [slice(0, 256), slice(256, 513)]
+    assert vectors.split_evenly(512) == [slice(0, 512)]
+    assert vectors.split_evenly(0) == []
