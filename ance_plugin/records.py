@@ -54,6 +54,10 @@ class _Collector:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
+        """Keep it from walking all hits again and again while many are made.
+
+        Python counts new objects, and a hit, unlike a plain tuple, stays among those it walks.
+        """
         is_counted = False
         try:
             with self._lock:
@@ -71,7 +75,3 @@ class _Collector:
 
 
 no_collection = _Collector().paused
-"""Keep the garbage collector from walking all hits again and again while many are made.
-
-Python counts new objects, and a hit, unlike a plain tuple, stays among those it walks.
-"""

@@ -102,7 +102,7 @@ class DenseSearcher(VectorSearcher):
         found = list(zip(*self.index.search(vectors, depth), strict=True))
         places = np.arange(len(vectors))
         while depth < self.num_docs:
-            is_cut = [_is_cut(*found[place], min(k, depth)) for place in places]
+            is_cut = [_is_cut(*found[place], k) for place in places]
             places = places[np.array(is_cut, dtype=np.bool_)]
             if not len(places):
                 break

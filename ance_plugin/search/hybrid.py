@@ -89,5 +89,5 @@ class HybridSearcher:
 def _hits(found: Sequence[Any]) -> list[Hit]:
     """Take docids and scores from anybody's hits; ours are as ``rank`` makes them already."""
     if isinstance(found, list) and found and type(found[0]) is Hit:
-        return list(found)
+        return found
     return rank([hit.docid for hit in found], [hit.score for hit in found])

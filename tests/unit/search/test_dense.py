@@ -66,12 +66,6 @@ def brute_force(rows, query, k):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder that all examples of one property share."""
-    return tmp_path_factory.mktemp("indexes")
-
-
-@pytest.fixture(scope="module")
 def rows():
     """300 vectors of small whole numbers: exact scores, many of them equal."""
     return np.random.default_rng(5).integers(-2, 3, (300, 4)).astype(np.float32)

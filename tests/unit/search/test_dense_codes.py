@@ -10,12 +10,6 @@ from ance_plugin.search.dense import DenseSearcher
 from tests.unit.search.test_dense import VECTORS, StubEncoder, brute_force, write_index
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder that all examples of one property share."""
-    return tmp_path_factory.mktemp("indexes")
-
-
 @pytest.fixture
 def coding(monkeypatch):
     """Have every flat index searched by codes, however small and whatever the processor."""
