@@ -104,7 +104,9 @@ def open_dense(args: argparse.Namespace) -> "VectorSearcher":
         return LuceneDenseSearcher(path, encoder, ef_search=args.ef_search)
     from ance_plugin.search.dense import DenseSearcher
 
-    return DenseSearcher(path, encoder, ef_search=args.ef_search, nprobe=args.nprobe)
+    return DenseSearcher(
+        path, encoder, ef_search=args.ef_search, nprobe=args.nprobe, device=args.device
+    )
 
 
 def _open_encoder(args: argparse.Namespace, metadata: dict[str, Any]) -> Any:  # noqa: ANN401 - Encoder or EncodedQueries

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ance_plugin import artifacts
+from ance_plugin.ahead import one_ahead
 from ance_plugin.encode.encoder import Encoder
-from ance_plugin.encode.maxp import NUM_CHUNKS, MaxP, encode_passages
+from ance_plugin.encode.maxp import NUM_CHUNKS, MaxP, tokenize_passages
 from ance_plugin.formats.collection import Collection, Fingerprint
 from ance_plugin.formats.vectors import GrowingVectors
 from ance_plugin.progress import count
@@ -91,15 +93,25 @@ def encode_collection(
         vectors.claim(share.shard_id, share.shard_num),
         count(what="encode", total=fingerprint.num_documents) as advance,
     ):
-        for block, documents in enumerate(batched(collection, block_size)):
-            if not share.has(block) or vectors.has_block(block):
-                advance(len(documents))
-                continue
-            docids, encoded = encode_passages(encoder, documents, maxp, on_progress=advance)
+
+        def tokenize() -> Iterator[tuple[int, int, tuple[list[str], list[list[int]]]]]:
+            for block, documents in enumerate(batched(collection, block_size)):
+                if share.has(block) and not vectors.has_block(block):
+                    yield block, len(documents), tokenize_passages(encoder, documents, maxp)
+                else:
+                    advance(len(documents))
+
+        # A CPU would only share its cores between the two.
+        prepare = iter if encoder.device.type == "cpu" else one_ahead
+        for block, num_documents, (docids, rows) in prepare(tokenize()):
+            is_one_each = len(rows) == num_documents
+            encoded = encoder.encode_tokens(rows, on_progress=advance if is_one_each else None)
+            if not is_one_each:
+                advance(num_documents)
             with np.errstate(over="ignore"):  # write_block refuses what became infinite
                 encoded = encoded.astype(vector_type, copy=False)
             vectors.write_block(block, docids, encoded)
-            num_encoded += len(documents)
+            num_encoded += num_documents
     seconds = time.monotonic() - started
     is_finished = vectors.finish(num_blocks, fingerprint.num_documents)
     logger.info(

@@ -1,6 +1,7 @@
 """The encoder that searches and encodes: texts in, float32 vectors out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import batched
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ance_plugin.encode.device import choose_device, choose_precision, torch_dty
 from ance_plugin.encode.layouts.folder import Tower
 from ance_plugin.encode.model import count_positions
 from ance_plugin.encode.packed import PackedBody, PackedTexts, count_changes, is_supported
+from ance_plugin.encode.packed_attention import send
 from ance_plugin.records import Document
 
 BATCH_SIZE = 256
@@ -21,6 +23,7 @@ _TOKENS_PER_BATCH = 16_384
 # Packed, on a CPU. Its buffers stay below 32 MiB, above which glibc returns every page when it is
 # freed, and the system clears them anew for the next batch.
 _TOKENS_PACKED = {"bf16": 4096, "fp32": 2048}
+_BATCHES_ON_DEVICE = 256  # whose vectors are fetched together
 
 
 class Encoder:
@@ -120,9 +123,8 @@ class Encoder:
         Raises:
             ValueError: ``max_tokens`` is more than the body has positions.
         """
-        self._require_tower("document")
         limit = max_tokens or self.settings.max_document_tokens
-        self._require_positions(limit)
+        self.require_positions(limit)
         rows = self.tokenize_documents(documents, limit)
         return self.encode_tokens(rows, on_progress=on_progress)
 
@@ -198,19 +200,22 @@ class Encoder:
             ValueError: A text has more tokens than the body has positions, or a token that the body
                 does not know.
         """
-        self._require_positions(max(map(len, rows), default=0))
+        self.require_positions(max(map(len, rows), default=0))
         self._require_vocabulary(max((max(row) for row in rows if row), default=0))
         self._pack()
         vectors = np.empty((len(rows), self.dimension), dtype=np.float32)
         lengths = [len(row) for row in rows]
-        max_tokens = _TOKENS_PACKED[self.precision] if self._packed else _TOKENS_PER_BATCH
-        batches = list(plan_batches(lengths, max_texts=self.batch_size, max_tokens=max_tokens))
-        compute_each = map_on_cores if self._packed else map
+        is_on_cores = self._packed is not None and self.device.type == "cpu"
+        max_tokens = _TOKENS_PACKED[self.precision] if is_on_cores else _TOKENS_PER_BATCH
+        batches = plan_batches(lengths, max_texts=self.batch_size, max_tokens=max_tokens)
+        compute_each = map_on_cores if is_on_cores else map
         computed = compute_each(lambda batch: self._forward([rows[i] for i in batch]), batches)
-        for batch, found in zip(batches, computed, strict=True):
-            vectors[batch] = found
+        num_together = 1 if self.device.type == "cpu" else _BATCHES_ON_DEVICE
+        for together in batched(zip(batches, computed, strict=True), num_together):
+            places = np.concatenate([batch for batch, _ in together])
+            vectors[places] = torch.cat([found for _, found in together]).cpu().numpy()
             if on_progress is not None:
-                on_progress(len(batch))
+                on_progress(len(places))
         return vectors
 
     def tokenize_queries(self, queries: Sequence[str]) -> list[list[int]]:
@@ -228,7 +233,11 @@ class Encoder:
 
         Returns:
             One list of ids a document.
+
+        Raises:
+            ValueError: This is the tower that encodes queries.
         """
+        self._require_tower("document")
         if not self.settings.is_document_pair:
             render = self.settings.render
             return self.tokenize([render(d.title, d.text) for d in documents], max_tokens)
@@ -247,7 +256,8 @@ class Encoder:
                 f"give the {other} encoder it was trained with"
             )
 
-    def _require_positions(self, num_tokens: int) -> None:
+    def require_positions(self, num_tokens: int) -> None:
+        """Raise ValueError where the body has no positions for so many tokens."""
         if num_tokens > self.num_positions:
             raise ValueError(
                 f"{num_tokens} tokens are too many for {self.name}, which has "
@@ -263,17 +273,18 @@ class Encoder:
             )
 
     @torch.inference_mode()
-    def _forward(self, rows: list[list[int]]) -> NDArray[np.float32]:
+    def _forward(self, rows: list[list[int]]) -> torch.Tensor:
+        """Compute float32 vectors; on a GPU they are still being computed when this returns."""
         if self._packed is None:
-            ids, mask = (torch.from_numpy(part) for part in pad(rows, self.padding_token))
-            vectors = self._model(ids.to(self.device), mask.to(self.device))
+            padded = (torch.from_numpy(part) for part in pad(rows, self.padding_token))
+            vectors = self._model(*(send(part, self.device) for part in padded))
         else:
             texts = PackedTexts.join(rows)
             is_first = self._model.pooling == "cls"
             encode = self._packed.encode_first if is_first else self._packed.encode_mean
             vectors = self._model.finish_pooled(encode(texts))
-        result: NDArray[np.float32] = vectors.float().cpu().numpy()
-        return result
+        found: torch.Tensor = vectors.float()
+        return found
 
     def _pack(self) -> None:
         """Lay fixed weights out for inference, anew where they were changed since.

@@ -10,11 +10,8 @@ compared; here it gets no vector, which comes to the same. Chunks are stored und
 that any search with ``--max-passage`` takes the maximum.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ance_plugin.records import Document
 
@@ -28,43 +25,37 @@ DELIMITER = "#"
 NUM_CHUNKS = 4
 
 
-def encode_passages(
-    encoder: "Encoder",
-    documents: Sequence[Document],
-    maxp: MaxP | None,
-    *,
-    on_progress: Callable[[int], object] | None = None,
-) -> tuple[list[str], NDArray[np.float32]]:
-    """Encode documents as one vector each, or as several.
+def tokenize_passages(
+    encoder: "Encoder", documents: Sequence[Document], maxp: MaxP | None
+) -> tuple[list[str], list[list[int]]]:
+    """Turn documents into the token ids of one vector each, or of several.
 
     Args:
-        encoder: With what.
-        documents: What to encode; with ``segments``, passages.
+        encoder: Whose tokenizer, template and lengths.
+        documents: What to tokenize; with ``segments``, passages.
         maxp: The kind of MaxP; None is one vector a document.
-        on_progress: Called with the number of documents that were encoded since the last call.
 
     Returns:
-        Docids, one a vector, and vectors, shape (m, d), float32.
+        Docids and token ids, one each a vector.
 
     Raises:
-        ValueError: A docid has no ``#`` (segments) or has one (chunks).
+        ValueError: A docid has no ``#`` (segments) or has one (chunks), or the encoder's body has
+            too few positions.
     """
     docids = [document.docid for document in documents]
     _check_docids(docids, maxp)
-    if maxp != "chunks":
-        return docids, encoder.encode_documents(documents, on_progress=on_progress)
     chunk_tokens = encoder.settings.max_document_tokens
+    encoder.require_positions(chunk_tokens)
+    if maxp != "chunks":
+        return docids, encoder.tokenize_documents(documents, chunk_tokens)
     rows = encoder.tokenize_documents(documents, NUM_CHUNKS * chunk_tokens)
     chunks = [split_into_chunks(row, chunk_tokens) for row in rows]
-    vectors = encoder.encode_tokens([chunk for parts in chunks for chunk in parts])
-    if on_progress is not None:
-        on_progress(len(documents))
     names = [
         f"{docid}{DELIMITER}{number}"
         for docid, parts in zip(docids, chunks, strict=True)
         for number in range(len(parts))
     ]
-    return names, vectors
+    return names, [chunk for parts in chunks for chunk in parts]
 
 
 def split_into_chunks(row: Sequence[int], chunk_tokens: int) -> list[list[int]]:

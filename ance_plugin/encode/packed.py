@@ -1,9 +1,9 @@
-"""BERT's and RoBERTa's forward pass without padding, for inference on a CPU.
+"""BERT's and RoBERTa's forward pass without padding, for inference on a CPU or an NVIDIA GPU.
 
 The tokens of all texts of a batch lie one after another, shape (t, h): the products, which are
 nearly all of the arithmetic, see no padding, and attention goes by groups of equal length. Where
 only the first token of each text is asked for, the last layer is computed for it alone. Weights are
-copied and laid out for the CPU's instructions (``packed_linear.py``).
+copied, and on a CPU laid out for its instructions (``packed_linear.py``).
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ance_plugin.encode.packed_attention import Group, attend, find_groups
+from ance_plugin.encode.packed_attention import Layout, attend, find_scale, send
 from ance_plugin.encode.packed_linear import PackedLinear, join_linears
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+# What each device computes in; a GPU's kernel of attention has no float32.
+_TYPES = {"cpu": (torch.float32, torch.bfloat16), "cuda": (torch.bfloat16, torch.float16)}
 # Bodies of one and the same computation; in the last two, positions start after the padding's.
 _BERT, _ROBERTA = "BertModel", ("RobertaModel", "XLMRobertaModel")
 
@@ -33,14 +35,12 @@ class PackedTexts:
     Attributes:
         ids: Shape (t,), int64.
         types: Token types, shape (t,), int64; None where all are 0.
-        groups: The runs of texts of equal length.
-        starts: Where each text's first token is, shape (n,), int64.
+        layout: Where each text is among them.
     """
 
     ids: Tensor
     types: Tensor | None
-    groups: list[Group]
-    starts: Tensor
+    layout: Layout
 
     @classmethod
     def join(
@@ -58,13 +58,16 @@ class PackedTexts:
         lengths = [len(row) for row in rows]
         if not all(lengths):
             raise ValueError(f"text {lengths.index(0)} of {len(rows)} has no tokens")
-        ends = torch.tensor(lengths).cumsum(0)
         return cls(
             ids=torch.from_numpy(_concatenate(rows)),
             types=None if types is None else torch.from_numpy(_concatenate(types)),
-            groups=find_groups(lengths),
-            starts=ends - torch.tensor(lengths),
+            layout=Layout.of(lengths),
         )
+
+    def to(self, device: torch.device) -> "PackedTexts":
+        """Put the tensors on a device."""
+        types = None if self.types is None else send(self.types, device)
+        return PackedTexts(send(self.ids, device), types, self.layout.to(device))
 
 
 class PackedBody:
@@ -75,7 +78,7 @@ class PackedBody:
     that states are nearer to those of float32 than the body's own.
 
     Args:
-        body: What ``is_supported`` accepts; float32 or bfloat16.
+        body: What ``is_supported`` accepts; texts are taken to its device.
 
     Raises:
         ValueError: The body is of another kind.
@@ -86,6 +89,7 @@ class PackedBody:
             raise ValueError(f"{type(body).__name__} has no packed forward pass with its settings")
         parts: Any = body
         embeddings = parts.embeddings
+        self._device = embeddings.word_embeddings.weight.device
         self._words, self._positions, self._types = (
             table.weight.detach()
             for table in (
@@ -101,25 +105,27 @@ class PackedBody:
     @torch.inference_mode()
     def encode_all(self, texts: PackedTexts) -> Tensor:
         """Compute the states of all tokens, shape (t, h), float32."""
+        texts = texts.to(self._device)
         states = self._embed(texts)
         for layer in self._layers:
-            states = layer.transform(states, texts.groups)
+            states = layer.transform(states, texts.layout)
         return states
 
     @torch.inference_mode()
     def encode_first(self, texts: PackedTexts) -> Tensor:
         """Compute the state of each text's first token, shape (n, h), float32."""
+        texts = texts.to(self._device)
         states = self._embed(texts)
         for layer in self._layers[:-1]:
-            states = layer.transform(states, texts.groups)
-        return self._layers[-1].transform(states, texts.groups, only=texts.starts)
+            states = layer.transform(states, texts.layout)
+        return self._layers[-1].transform(states, texts.layout, only=texts.layout.starts)
 
     @torch.inference_mode()
     def encode_mean(self, texts: PackedTexts) -> Tensor:
         """Compute the mean of each text's states, shape (n, h), float32."""
         states = self.encode_all(texts)
-        means = torch.empty(len(texts.starts), states.shape[1])
-        for group in texts.groups:
+        means = torch.empty(len(texts.layout.starts), states.shape[1], device=states.device)
+        for group in texts.layout.groups:
             in_texts = states[group.tokens].view(group.num_texts, group.length, -1)
             torch.mean(in_texts, dim=1, out=means[group.texts])
         return means
@@ -150,7 +156,8 @@ class _Layer:
         attention = layer.attention.self
         self._num_heads = int(attention.num_attention_heads)
         self._dtype = attention.query.weight.dtype
-        self._query = join_linears(attention.query, scale=attention.attention_head_size**-0.5)
+        scale = find_scale(attention.query.weight.device.type, attention.attention_head_size)
+        self._query = join_linears(attention.query, scale=scale)
         self._keys_values = join_linears(attention.key, attention.value)
         self._attended = join_linears(layer.attention.output.dense)
         self._attention_norm = _Norm(layer.attention.output.LayerNorm)
@@ -159,15 +166,13 @@ class _Layer:
         self._outer = PackedLinear(outer.weight, outer.bias)
         self._norm = _Norm(layer.output.LayerNorm)
 
-    def transform(
-        self, states: Tensor, groups: Sequence[Group], *, only: Tensor | None = None
-    ) -> Tensor:
+    def transform(self, states: Tensor, layout: Layout, *, only: Tensor | None = None) -> Tensor:
         """Compute new states from all states, (t, h); with ``only``, those at n places, (n, h)."""
         rows = states.to(self._dtype)
         keys_values = self._keys_values(rows)
         if only is not None:
             states, rows = states[only], rows[only]
-        found = attend(self._query(rows), keys_values, groups, num_heads=self._num_heads)
+        found = attend(self._query(rows), keys_values, layout, num_heads=self._num_heads)
         states = self._attention_norm(states + self._attended(found))
         changed = self._outer(self._inner(states.to(self._dtype)))
         return self._norm(states.add_(changed))
@@ -191,8 +196,7 @@ def is_supported(body: nn.Module) -> bool:
         and not config.is_decoder
         and not config.add_cross_attention
         and config.num_hidden_layers > 0
-        and weight.device.type == "cpu"
-        and weight.dtype in (torch.float32, torch.bfloat16)
+        and weight.dtype in _TYPES.get(weight.device.type, ())
     )
 
 
@@ -221,7 +225,7 @@ def _count_places(texts: PackedTexts, padding: int | None) -> Tensor:
     """
     counted = torch.ones_like(texts.ids) if padding is None else texts.ids.ne(padding).long()
     seen = counted.cumsum(0)
-    lengths = torch.diff(texts.starts, append=torch.tensor([len(texts.ids)]))
-    before = (seen - counted)[texts.starts].repeat_interleave(lengths)
+    starts, lengths = texts.layout.starts, texts.layout.offsets.diff()
+    before = (seen - counted)[starts].repeat_interleave(lengths, output_size=len(seen))
     places = seen - before
     return places - 1 if padding is None else places * counted + padding

@@ -4,6 +4,8 @@ PyTorch's own kernel for the CPU (``scaled_dot_product_attention``) works on one
 a time, which is slow for texts as short as passages. In bfloat16 it is 2 to 4 times as fast to
 multiply all heads of a group at once and to have oneDNN compute the softmax between the products,
 in slices that stay in the cache.
+
+A GPU has a kernel for texts of any lengths (``varlen_attn``), which takes the place of the groups.
 """
 
 from collections.abc import Sequence
@@ -44,6 +46,41 @@ class Group:
         return slice(self.first_text, self.first_text + self.num_texts)
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where texts are among the tokens, which lie one after another.
+
+    Attributes:
+        groups: The runs of texts of equal length.
+        starts: Where each text's first token is, shape (n,), int64.
+        offsets: The same and where the last text ends, shape (n + 1,), int32.
+        longest: Tokens of the longest text.
+    """
+
+    groups: list[Group]
+    starts: Tensor
+    offsets: Tensor
+    longest: int
+
+    @classmethod
+    def of(cls, lengths: Sequence[int]) -> "Layout":
+        """Lay out texts of these lengths, each at least 1."""
+        offsets = torch.tensor([0, *lengths]).cumsum(0)
+        return cls(find_groups(lengths), offsets[:-1], offsets.int(), max(lengths))
+
+    def to(self, device: torch.device) -> "Layout":
+        """Put the tensors on a device."""
+        starts, offsets = send(self.starts, device), send(self.offsets, device)
+        return Layout(self.groups, starts, offsets, self.longest)
+
+
+def send(values: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor of the CPU's to a device, without waiting for what the device computes."""
+    if device.type == "cuda":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
 def find_groups(lengths: Sequence[int]) -> list[Group]:
     """Find the runs of equal lengths; texts that were sorted by length have the fewest.
 
@@ -60,26 +97,37 @@ def find_groups(lengths: Sequence[int]) -> list[Group]:
     return groups
 
 
-def attend(
-    queries: Tensor, keys_values: Tensor, groups: Sequence[Group], *, num_heads: int
-) -> Tensor:
+def find_scale(device_type: str, width: int) -> float:
+    """Give what ``attend`` wants queries multiplied by.
+
+    Args:
+        device_type: ``cpu``, or ``cuda``, whose kernels do it themselves.
+        width: Of a head.
+    """
+    return width**-0.5 if device_type == "cpu" else 1.0
+
+
+def attend(queries: Tensor, keys_values: Tensor, layout: Layout, *, num_heads: int) -> Tensor:
     """Let tokens attend to the tokens of their own text.
 
     Args:
         queries: Shape (t, h) for all tokens, or (n, h) for the first token of each text; already
-            divided by the square root of a head's width.
+            multiplied by ``find_scale``.
         keys_values: Shape (t, 2 h), keys at the left.
-        groups: Where the texts are.
+        layout: Where the texts are.
         num_heads: How many parts h falls into.
 
     Returns:
         Of the shape and type of ``queries``.
     """
+    if queries.device.type == "cuda" and can_attend_to_any_lengths():
+        return _attend_to_any_lengths(queries, keys_values, layout, num_heads)
     result = torch.empty_like(queries)
     is_whole = len(queries) == len(keys_values)
     width = queries.shape[1] // num_heads
     multiplies = queries.dtype == torch.bfloat16 and has_fast_softmax(queries.device.type)
-    for group in groups:
+    scale = 1.0 if queries.device.type == "cpu" else None
+    for group in layout.groups:
         place = group.tokens if is_whole else group.texts
         asking = queries[place].view(group.num_texts, -1, num_heads, width).transpose(1, 2)
         both = keys_values[group.tokens].view(group.num_texts, group.length, 2, num_heads, width)
@@ -87,10 +135,54 @@ def attend(
         found = (
             _attend_by_products(asking, keys, values)
             if multiplies
-            else functional.scaled_dot_product_attention(asking, keys, values, scale=1.0)
+            else functional.scaled_dot_product_attention(asking, keys, values, scale=scale)
         )
         result[place].view(group.num_texts, -1, num_heads, width).copy_(found.transpose(1, 2))
     return result
+
+
+def _attend_to_any_lengths(
+    queries: Tensor, keys_values: Tensor, layout: Layout, num_heads: int
+) -> Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    keys, values = keys_values.view(len(keys_values), 2, num_heads, -1).unbind(1)
+    offsets, longest = layout.offsets, layout.longest
+    if len(queries) != len(keys_values):
+        offsets = torch.arange(len(queries) + 1, dtype=torch.int32, device=queries.device)
+        longest = 1
+    asking = queries.view(len(queries), num_heads, -1)
+    found = varlen_attn(asking, keys, values, offsets, layout.offsets, longest, layout.longest)
+    assert isinstance(found, Tensor)
+    return found.reshape(queries.shape)
+
+
+@cache
+def can_attend_to_any_lengths() -> bool:
+    """Say whether the GPU and this PyTorch have a kernel for texts of any lengths, and it is right.
+
+    It is a prototype of PyTorch's, so it is tried on a few texts first.
+    """
+    generator = torch.Generator().manual_seed(0)
+    lengths, num_heads, width = [3, 3, 17, 1], 2, 32
+    num_tokens = sum(lengths)
+    queries, both = (
+        torch.randn(num_tokens, wide, generator=generator).to("cuda", torch.bfloat16)
+        for wide in (num_heads * width, 2 * num_heads * width)
+    )
+    layout = Layout.of(lengths).to(queries.device)
+    try:
+        found = _attend_to_any_lengths(queries, both, layout, num_heads)
+    except (ImportError, RuntimeError, TypeError, AttributeError):
+        return False
+    parts = []
+    for start, length in zip(layout.starts.tolist(), lengths, strict=True):
+        own = slice(start, start + length)
+        asking = queries[own].float().view(length, num_heads, width).transpose(0, 1)
+        keys, values = both[own].float().view(length, 2, num_heads, width).unbind(1)
+        weights = torch.softmax(asking @ keys.permute(1, 2, 0) * width**-0.5, dim=-1)
+        parts.append((weights @ values.transpose(0, 1)).transpose(0, 1).reshape(length, -1))
+    return torch.allclose(found.float(), torch.cat(parts), rtol=0.02, atol=0.02)
 
 
 def _attend_by_products(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

@@ -50,13 +50,19 @@ def scan(
             found = _score_all(query, vectors)
         else:
             found = _score_doubtful(query, vectors, rows, most, k)
-        yield _keep_best(*found, k)
+        yield keep_best(*found, k)
 
 
-def _keep_best(
+def keep_best(
     scores: NDArray[np.float32], rows: NDArray[np.int64], k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Order by score, then row, and keep the first k and those that tie with the last."""
+    """Order by score, then row, and keep the first k and those that tie with the last.
+
+    Args:
+        scores: Shape (m,).
+        rows: Theirs, shape (m,).
+        k: How many to keep, at least 1.
+    """
     if len(scores) > k:
         is_kept = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
         scores, rows = scores[is_kept], rows[is_kept]
@@ -207,16 +213,25 @@ def _score_doubtful(
     k: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Score the first k rows, then those that may still reach the last of them."""
-    scores = _score(query, vectors, rows[:k])
+    scores = score_rows(query, vectors, rows[:k])
     if len(rows) <= k:
         return scores, rows
     rest = rows[k:][most[k:] >= scores.min()]
-    return np.concatenate([scores, _score(query, vectors, rest)]), np.concatenate([rows[:k], rest])
+    return np.concatenate([scores, score_rows(query, vectors, rest)]), np.concatenate(
+        [rows[:k], rest]
+    )
 
 
-def _score(
+def score_rows(
     query: NDArray[np.float32], vectors: NDArray[np.floating], rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
+    """Give float32 inner products, the same for a row whatever others are asked for.
+
+    Args:
+        query: Shape (d,).
+        vectors: Shape (n, d), float32 or float16.
+        rows: Which of them, shape (m,).
+    """
     scores: NDArray[np.float32] = np.vecdot(np.asarray(vectors[rows], np.float32), query)
     return scores
 

@@ -217,9 +217,10 @@ class CrossEncoder:
         is_packed = can_pack(self._model)
         if is_packed:
             self._packed.lay_out()
-        max_tokens = _TOKENS_PACKED if is_packed else _TOKENS_PER_BATCH
+        is_on_cores = is_packed and self.device.type == "cpu"
+        max_tokens = _TOKENS_PACKED if is_on_cores else _TOKENS_PER_BATCH
         batches = plan_batches(lengths, max_texts=self.batch_size, max_tokens=max_tokens)
-        compute_each = map_on_cores if is_packed else map
+        compute_each = map_on_cores if is_on_cores else map
         forward = self._forward_packed if is_packed else self._forward
         computed = compute_each(lambda batch: forward([pairs[i] for i in batch]), batches)
         for batch, found in zip(batches, computed, strict=True):
@@ -241,7 +242,7 @@ class CrossEncoder:
 
     @torch.inference_mode()
     def _forward_packed(self, pairs: list[Pair]) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = to_scores(self._packed(pairs)).numpy()
+        scores: NDArray[np.float32] = to_scores(self._packed(pairs)).cpu().numpy()
         return scores
 
     def _tokenize_once(self, texts: list[str]) -> list[list[int]]:

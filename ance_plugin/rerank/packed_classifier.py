@@ -1,4 +1,4 @@
-"""A classifier's forward pass without padding, for scoring on a CPU (``encode/packed.py``).
+"""A classifier's forward pass without padding, for scoring (``encode/packed.py``).
 
 Batches of pairs of like length have little padding; the gain is in what is not computed (the last
 layer for any token but the first), in weights that are laid out once, and in fused operations.

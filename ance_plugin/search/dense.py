@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from ance_plugin.search.vectors import (
     QueryEncoder,
     VectorSearcher,
 )
+
+if TYPE_CHECKING:
+    from ance_plugin.index.on_device import DeviceIndex
 
 _QUERIES_TO_CODE = 32  # at once: fewer do not repay coding an index that has no codes
 # Many hits of few vectors are too many to tell by codes; FAISS is fast for so many queries.
@@ -37,12 +41,15 @@ class DenseSearcher(VectorSearcher):
         encoder: Ours, or any object with Pyserini's ``encode(query)``.
         ef_search: HNSW's search breadth; None leaves FAISS's own.
         nprobe: IVF's lists to visit; None leaves FAISS's own.
+        device: A GPU (``cuda``, ``cuda:1``) that is to hold the vectors of a flat index and search
+            them; None, or an index of another kind, is searched on the CPU.
 
     Raises:
         FileNotFoundError: There is no such folder.
         ArtifactError: It is no index, or damaged.
         MismatchError: The index was made with another encoder, or another one's settings.
-        ValueError: ``ef_search`` or ``nprobe`` is not a parameter of this index.
+        ValueError: ``ef_search`` or ``nprobe`` is not a parameter of this index, or the GPU has too
+            little memory.
     """
 
     def __init__(
@@ -52,6 +59,7 @@ class DenseSearcher(VectorSearcher):
         *,
         ef_search: int | None = None,
         nprobe: int | None = None,
+        device: str | None = None,
     ) -> None:
         stored = open_index(Path(index_dir))
         dimension = getattr(encoder, "dimension", stored.faiss_index.d)
@@ -63,6 +71,7 @@ class DenseSearcher(VectorSearcher):
         self.dimension = stored.faiss_index.d
         self._stored = stored
         self._flat: FlatIndex | None = None
+        self._on_device = None if device is None else _open_on_device(stored, device)
         _set_parameter(stored, "efSearch", ef_search)
         _set_parameter(stored, "nprobe", nprobe)
 
@@ -75,6 +84,8 @@ class DenseSearcher(VectorSearcher):
     def _search(
         self, vectors: NDArray[np.float32], k: int, threads: int
     ) -> Iterable[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        if self._on_device is not None:
+            return self._on_device.search(vectors, k)
         is_deep = self.num_docs < _VECTORS_A_HIT * k
         if self._flat is None and self._is_worth_coding(len(vectors), is_deep=is_deep):
             self._flat = _open_flat(self._stored)
@@ -155,6 +166,22 @@ def _open_flat(stored: StoredIndex) -> FlatIndex | None:
     if vectors is None or not can_code(stored.faiss_index.d):
         return None
     return FlatIndex(vectors, stored.codes)
+
+
+def _open_on_device(stored: StoredIndex, device: str) -> "DeviceIndex | None":
+    """Bring a flat index's vectors to a GPU; None where the device is none, or the index another.
+
+    Raises:
+        ValueError: There is no such device, or it has too little memory.
+    """
+    from ance_plugin.encode.device import choose_device
+
+    chosen, vectors = choose_device(device), stored.flat_vectors
+    if chosen.type != "cuda" or vectors is None:
+        return None
+    from ance_plugin.index.on_device import DeviceIndex
+
+    return DeviceIndex(vectors, chosen)
 
 
 def _set_parameter(stored: StoredIndex, name: str, value: int | None) -> None:

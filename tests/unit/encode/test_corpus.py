@@ -30,12 +30,12 @@ from ance_plugin.formats.collection import Collection
 
 torch.set_num_threads(1)
 encoder = Encoder.load(sys.argv[2], device="cpu", precision="fp32")
-encode, calls = encoder.encode_documents, itertools.count()
-def die_in_the_third_block(documents, **options):
+encode, calls = encoder.encode_tokens, itertools.count()
+def die_in_the_third_block(rows, **options):
     if next(calls) == 2:
         os.kill(os.getpid(), signal.SIGKILL)
-    return encode(documents, **options)
-encoder.encode_documents = die_in_the_third_block
+    return encode(rows, **options)
+encoder.encode_tokens = die_in_the_third_block
 encode_collection(Collection(sys.argv[1]), encoder, Path(sys.argv[3]), block_size=4)
 """
 
@@ -71,19 +71,19 @@ def whole(tmp_path_factory, collection, tiny_checkpoint):
 @pytest.fixture
 def interrupt(encoder, monkeypatch):
     """Return a function after which the encoder fails at its n-th block; it counts the blocks."""
-    encode = encoder.encode_documents
+    tokenize = encoder.tokenize_documents
 
     def arm(at, error=KeyboardInterrupt):
         calls = itertools.count()
         encoded = []
 
-        def encode_or_fail(documents, **options):
+        def tokenize_or_fail(documents, max_tokens):
             if next(calls) == at:
                 raise error
             encoded.append(documents[0].docid)
-            return encode(documents, **options)
+            return tokenize(documents, max_tokens)
 
-        monkeypatch.setattr(encoder, "encode_documents", encode_or_fail)
+        monkeypatch.setattr(encoder, "tokenize_documents", tokenize_or_fail)
         return encoded
 
     return arm
@@ -270,7 +270,7 @@ def test_vector_too_large_for_float16_is_refused_with_the_remedy(
 ):
     """Its largest number is 65,504; the precision of the model is not to blame."""
     vectors = np.full((BLOCK, 32), 70_000, dtype=np.float32)
-    monkeypatch.setattr(encoder, "encode_documents", lambda documents, **options: vectors)
+    monkeypatch.setattr(encoder, "encode_tokens", lambda rows, **options: vectors)
 
     with pytest.raises(ValueError, match=r"document d0 .*--vector-type float32"):
         encode_collection(

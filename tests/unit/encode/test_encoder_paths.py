@@ -7,7 +7,7 @@ import torch
 from ance_plugin.encode import encoder as encoder_module
 from ance_plugin.encode.checkpoint import load_checkpoint
 from ance_plugin.encode.encoder import Encoder
-from ance_plugin.encode.maxp import encode_passages
+from ance_plugin.encode.maxp import tokenize_passages
 from ance_plugin.encode.model import AnceHead
 from ance_plugin.records import Document
 
@@ -85,7 +85,7 @@ def test_chunks_are_the_same_both_ways(encode):
     documents = [Document(f"d{count}", " ".join(WORDS * count)) for count in range(7)]
 
     def make(encoder):
-        return encode_passages(encoder, documents, "chunks")[1]
+        return encoder.encode_tokens(tokenize_passages(encoder, documents, "chunks")[1])
 
     expected = encode(make, is_packed=False, precision="fp32")
     found = encode(make, is_packed=True, precision="fp32")

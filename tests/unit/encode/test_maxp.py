@@ -1,15 +1,17 @@
 """Both kinds of MaxP against a straightforward reference, and what is masked in chunks."""
 
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
 
+from ance_plugin.encode import corpus
 from ance_plugin.encode.checkpoint import load_checkpoint
-from ance_plugin.encode.corpus import encode_collection
+from ance_plugin.encode.corpus import Shard, encode_collection
 from ance_plugin.encode.encoder import Encoder
-from ance_plugin.encode.maxp import NUM_CHUNKS, encode_passages, split_into_chunks
+from ance_plugin.encode.maxp import NUM_CHUNKS, split_into_chunks, tokenize_passages
 from ance_plugin.formats.collection import Collection
 from ance_plugin.formats.vectors import Vectors
 from ance_plugin.index.dense import build_dense_index
@@ -70,6 +72,12 @@ def score_as_microsoft(checkpoint, documents, query):
     scores[~is_real] = -9999
     shape = (len(documents), NUM_CHUNKS)
     return scores.reshape(shape).max(dim=1).values.numpy(), is_real.reshape(shape).numpy()
+
+
+def encode_passages(encoder, documents, kind):
+    """Give docids and vectors, as ``encode_collection`` writes them."""
+    docids, rows = tokenize_passages(encoder, documents, kind)
+    return docids, encoder.encode_tokens(rows)
 
 
 def test_chunks_score_as_microsofts_do(checkpoint, encoder, documents):
@@ -143,13 +151,21 @@ def test_search_takes_the_best_passage(tmp_path, encoder, documents, kind):
     assert tuple(chunks.values()) == expected
 
 
-def test_progress_counts_documents(encoder, documents):
-    """Chunks count as the documents they are of."""
+@pytest.mark.parametrize("block_size", [1, 2])
+def test_progress_counts_documents(encoder, documents, tmp_path, monkeypatch, block_size):
+    """Chunks count as the documents they are of, and so do blocks that were there already."""
     counted = []
+    monkeypatch.setattr(corpus, "count", lambda **_: nullcontext(counted.append))
+    lines = [json.dumps({"id": unit.docid, "contents": unit.text or "."}) for unit in documents]
+    (tmp_path / "c.jsonl").write_text("\n".join(lines))
+    collection = Collection(str(tmp_path / "c.jsonl"))
 
-    encode_passages(encoder, documents, "chunks", on_progress=counted.append)
+    for shard in (Shard(0, 2), Shard(1, 2)):
+        encode_collection(
+            collection, encoder, tmp_path / "v", maxp="chunks", shard=shard, block_size=block_size
+        )
 
-    assert sum(counted) == len(documents)
+    assert sum(counted) == 2 * len(documents)
 
 
 @pytest.mark.parametrize(
@@ -162,4 +178,4 @@ def test_progress_counts_documents(encoder, documents):
 def test_docids_that_do_not_fit_are_refused(encoder, docid, kind, message):
     """Segments need a number in the docid, chunks bring their own."""
     with pytest.raises(ValueError, match=message):
-        encode_passages(encoder, [Document(docid, "ant", "")], kind)
+        tokenize_passages(encoder, [Document(docid, "ant", "")], kind)

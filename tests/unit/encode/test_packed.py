@@ -17,7 +17,7 @@ from transformers import (
 from ance_plugin.encode import packed_attention, packed_linear
 from ance_plugin.encode.batching import pad
 from ance_plugin.encode.packed import PackedBody, PackedTexts, is_supported
-from ance_plugin.encode.packed_attention import Group, attend, find_groups
+from ance_plugin.encode.packed_attention import Group, Layout, attend, find_groups
 from ance_plugin.encode.packed_linear import PackedLinear
 
 PADDING = 1
@@ -258,7 +258,7 @@ def test_attention_is_softmax_of_products(dtype, monkeypatch):
     """Slice by slice, for all tokens and for the first ones."""
     monkeypatch.setattr(packed_attention, "_SCORES_AT_ONCE", 100)
     generator = torch.Generator().manual_seed(0)
-    groups, heads = find_groups([4, 4, 4, 4, 4, 9, 1]), 2
+    layout, heads = Layout.of([4, 4, 4, 4, 4, 9, 1]), 2
     queries = torch.randn(30, 16, generator=generator).to(dtype)
     both = torch.randn(30, 32, generator=generator).to(dtype)
     keys, values = both.float().split(16, dim=1)
@@ -269,8 +269,8 @@ def test_attention_is_softmax_of_products(dtype, monkeypatch):
             expected[start:end, head] = torch.softmax(scores, -1) @ values[start:end, head]
 
     tolerance = 1e-5 if dtype == torch.float32 else 0.05
-    found = attend(queries, both, groups, num_heads=heads)
+    found = attend(queries, both, layout, num_heads=heads)
     torch.testing.assert_close(found.float(), expected, atol=tolerance, rtol=0)
     starts = torch.tensor([0, 4, 8, 12, 16, 20, 29])
-    found = attend(queries[starts], both, groups, num_heads=heads)
+    found = attend(queries[starts], both, layout, num_heads=heads)
     torch.testing.assert_close(found.float(), expected[starts], atol=tolerance, rtol=0)

@@ -1,0 +1,151 @@
+"""Exact search of a flat index on a GPU, which holds the vectors in half precision.
+
+A search reads two bytes a number where float32 has four. With ``rest = vector - center``, and
+``half`` the rest in float16, Cauchy and Schwarz bound what an estimate leaves out:
+
+    |query . vector - (query . center + query . half)| <= |query| |rest - half|
+
+Queries are split into two halves of their own, so nothing is lost there, and products are added
+up in float32. The best estimates are scored in float32 from the vectors themselves; a query for
+which the bound leaves a doubt is searched deeper.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ance_plugin.index.scan import keep_best, score_rows
+
+if TYPE_CHECKING:
+    import torch
+
+_ROWS_AT_ONCE = 65_536  # brought to the device
+_ESTIMATES_AT_ONCE = 2**28  # float32, 1 GiB
+_QUERIES_AT_ONCE = 256
+_LOW = 2.0**11  # what the second half of a query is multiplied by, as float16 has 11 bits
+_NUM_SAMPLED = 10_000  # vectors whose mean is the center
+_SPARE_BYTES = 4 << 30  # beside the vectors, for estimates
+
+
+class DeviceIndex:
+    """Search vectors that are held on a device.
+
+    Args:
+        vectors: Shape (n, d), float32 or float16, perhaps memory-mapped; only those that may be
+            hits are read again.
+        device: ``cuda``, ``cuda:1``; any of PyTorch's does.
+
+    Raises:
+        ValueError: The device has too little memory, or a vector is too large for float16.
+    """
+
+    def __init__(self, vectors: NDArray[np.floating], device: "torch.device | str") -> None:
+        import torch
+
+        self._vectors = vectors
+        self._device = torch.device(device)
+        num_rows, dimension = vectors.shape
+        _require_memory(self._device, 2 * vectors.size)
+        step = max(num_rows // _NUM_SAMPLED, 1)
+        self._center = np.asarray(vectors[::step], np.float32).mean(axis=0)
+        center = torch.from_numpy(self._center).to(self._device)
+        self._halves = torch.empty((num_rows, dimension), dtype=torch.float16, device=self._device)
+        loss = length = torch.zeros((), device=self._device)
+        for start in range(0, num_rows, _ROWS_AT_ONCE):
+            part = slice(start, start + _ROWS_AT_ONCE)
+            rest = torch.tensor(vectors[part]).to(self._device).float() - center
+            halves = self._halves[part] = rest.half()
+            loss = torch.maximum(loss, torch.linalg.vector_norm(rest - halves, dim=1).max())
+            length = torch.maximum(length, torch.linalg.vector_norm(rest, dim=1).max())
+        if not bool(torch.isfinite(loss)):
+            raise ValueError("the vectors are too large for float16; search them on the CPU")
+        # The device's sums of d products, which it may cut off; the query's own two halves.
+        rounding = (dimension + 16) * 2.0**-22
+        size = float(length) + float(np.linalg.norm(self._center))
+        self._bound = 1.0001 * float(loss) + rounding * size
+
+    def search(
+        self, queries: NDArray[np.float32], k: int
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        """Find the best k vectors of each query, and those that tie with the last.
+
+        Args:
+            queries: Shape (q, d), float32.
+            k: Rows a query, at least 1.
+
+        Returns:
+            For each query scores, float32, and rows, best first, equal scores by row.
+        """
+        found: list[tuple[NDArray[np.float32], NDArray[np.int64]] | None] = [None] * len(queries)
+        places = np.arange(len(queries))
+        depth = min(k + max(k // 2, 64), len(self._vectors))
+        while len(places):
+            is_open = np.zeros(len(places), dtype=np.bool_)
+            for start in range(0, len(places), _QUERIES_AT_ONCE):
+                part = places[start : start + _QUERIES_AT_ONCE]
+                estimates, rows = self._estimate(queries[part], depth)
+                for number, place in enumerate(part):
+                    query = queries[place]
+                    scores = score_rows(query, self._vectors, rows[number])
+                    found[place] = kept = keep_best(scores, rows[number], k)
+                    least = float(estimates[number].min()) + self._bound * _length(query)
+                    last = float(kept[0][min(k, len(kept[0])) - 1])
+                    is_open[start + number] = depth < len(self._vectors) and least >= last
+            places = places[is_open]
+            depth = min(4 * depth, len(self._vectors))
+        return [pair for pair in found if pair is not None]
+
+    def _estimate(
+        self, queries: NDArray[np.float32], depth: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Give the highest estimates and their rows, (q, depth) each, in no order."""
+        import torch
+
+        wide = queries.astype(np.float64)
+        lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+        units = torch.from_numpy(wide / np.where(lengths > 0, lengths, 1)).to(self._device)
+        high = units.half()
+        halves = torch.cat([high, ((units - high) * _LOW).half()])
+        step = max(_ESTIMATES_AT_ONCE // len(halves), depth)
+        best: list[torch.Tensor] = []
+        for start in range(0, len(self._halves), step):
+            both = _multiply(halves, self._halves[start : start + step])
+            estimates = both[: len(units)].add_(both[len(units) :], alpha=1 / _LOW)
+            values, rows = torch.topk(
+                estimates, min(depth, estimates.shape[1]), dim=1, sorted=False
+            )
+            rows += start
+            if best:
+                values, rows = torch.cat([best[0], values], 1), torch.cat([best[1], rows], 1)
+                values, order = torch.topk(values, min(depth, values.shape[1]), 1, sorted=False)
+                rows = torch.gather(rows, 1, order)
+            best = [values, rows]
+        shares = wide @ self._center.astype(np.float64)
+        return best[0].cpu().numpy() * lengths + shares[:, None], best[1].cpu().numpy()
+
+
+def _multiply(queries: "torch.Tensor", vectors: "torch.Tensor") -> "torch.Tensor":
+    """Multiply halves, (q, d) and (n, d), adding up in float32; shape (q, n), float32."""
+    import torch
+
+    if queries.device.type == "cuda":
+        return torch.mm(queries, vectors.T, out_dtype=torch.float32)
+    return queries.float() @ vectors.float().T
+
+
+def _length(query: NDArray[np.float32]) -> float:
+    return float(np.linalg.norm(query.astype(np.float64)))
+
+
+def _require_memory(device: "torch.device", num_bytes: int) -> None:
+    import torch
+
+    if device.type != "cuda":
+        return
+    free, _ = torch.cuda.mem_get_info(device)
+    if num_bytes + _SPARE_BYTES > free:
+        raise ValueError(
+            f"{device} has {free / 1e9:.1f} GB free, and {num_bytes / 1e9:.1f} GB of vectors need "
+            f"{_SPARE_BYTES / 1e9:.0f} GB beside them; search them on the CPU"
+        )
