@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ance_plugin.records import Document
-
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -88,10 +86,8 @@ def make_vectors(collection: str, encoder: Path, output: Path) -> None:
     generator = np.random.default_rng(2)
 
     class Drawing(Encoder):
-        def encode_documents(
-            self, documents: Sequence[Document], **_: object
-        ) -> NDArray[np.float32]:
-            return generator.standard_normal((len(documents), self.dimension), dtype=np.float32)
+        def encode_tokens(self, rows: Sequence[list[int]], **_: object) -> NDArray[np.float32]:
+            return generator.standard_normal((len(rows), self.dimension), dtype=np.float32)
 
     encode_collection(Collection(collection), Drawing.load(str(encoder)), output)
 

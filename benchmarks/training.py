@@ -1,6 +1,7 @@
 """Training steps a second: ours against sentence-transformers' trainer, on the same texts.
 
     python benchmarks/training.py [--encoder E] [--steps 20] [--batch-size 16] [--repeats 3]
+        [--device cuda]
 
 Both train the encoder, all-MiniLM-L6-v2 unless told, mean-pooled, with AdamW and in-batch
 negatives: (query, positive, one hard negative) triples, softmax over all documents of the batch
@@ -36,16 +37,17 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     triples = make_triples(args.steps * args.batch_size)
     contenders: dict[str, Callable[[], float]] = {}
     for precision in ("fp32", "bf16"):
         contenders[f"sentence-transformers {precision}"] = lambda precision=precision: time_theirs(
-            args.encoder, triples, args.batch_size, precision
+            args.encoder, triples, args.batch_size, precision, args.device
         )
         contenders[f"ance-plugin {precision}"] = lambda precision=precision: time_ours(
-            args.encoder, triples, args.batch_size, precision
+            args.encoder, triples, args.batch_size, precision, args.device
         )
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(args.repeats):
@@ -74,7 +76,7 @@ def make_triples(count: int) -> list[tuple[str, str, str]]:
 
 
 def time_theirs(
-    encoder: str, triples: list[tuple[str, str, str]], batch_size: int, precision: str
+    encoder: str, triples: list[tuple[str, str, str]], batch_size: int, precision: str, device: str
 ) -> float:
     """Give the seconds of sentence-transformers' training loop, loading left out."""
     from datasets import Dataset, disable_progress_bars
@@ -88,7 +90,7 @@ def time_theirs(
     from ance_plugin.encode.sources import find_checkpoint
 
     disable_progress_bars()
-    model = SentenceTransformer(str(find_checkpoint(encoder)), device="cpu")
+    model = SentenceTransformer(str(find_checkpoint(encoder)), device=device)
     model.max_seq_length = _MAX_TOKENS
     columns = dict(zip(("anchor", "positive", "negative"), zip(*triples, strict=True), strict=True))
     with tempfile.TemporaryDirectory() as folder:
@@ -98,7 +100,7 @@ def time_theirs(
             num_train_epochs=1,
             learning_rate=2e-5,
             bf16=precision == "bf16",
-            use_cpu=True,
+            use_cpu=device == "cpu",
             report_to="none",
             save_strategy="no",
             logging_strategy="no",
@@ -114,7 +116,7 @@ def time_theirs(
 
 
 def time_ours(
-    name: str, triples: list[tuple[str, str, str]], batch_size: int, precision: str
+    name: str, triples: list[tuple[str, str, str]], batch_size: int, precision: str, device: str
 ) -> float:
     """Give the seconds of our steps on the same triples, tokenizing included as it is there."""
     import torch
@@ -129,7 +131,7 @@ def time_ours(
     from ance_plugin.train.step import EncodingStep
 
     checkpoint = load_checkpoint(name, pooling="mean")
-    encoder = Encoder(checkpoint, device="cpu", precision="fp32")
+    encoder = Encoder(checkpoint, device=device, precision="fp32")
     model = checkpoint.model.train()
     optimizer = new_optimizer(model, "adamw", lr=2e-5)
     step = EncodingStep(
@@ -137,12 +139,12 @@ def time_ours(
         softmax,
         temperature=0.05,
         pad_id=encoder.padding_token,
-        device=torch.device("cpu"),
+        device=encoder.device,
         precision="bf16" if precision == "bf16" else "fp32",
-        chunk_tokens=find_chunk_tokens("cpu"),
+        chunk_tokens=find_chunk_tokens(encoder.device.type),
         grad_cache=False,
         seed=0,
-        ranks=Ranks(0, 1, torch.device("cpu")),
+        ranks=Ranks(0, 1, encoder.device),
     )
     started = time.perf_counter()
     num_steps = len(triples) // batch_size
@@ -166,6 +168,8 @@ def time_ours(
             group["lr"] = learning_rate(number, peak=2e-5, num_steps=num_steps)
         optimizer.step()
         optimizer.zero_grad()
+    if device != "cpu":
+        torch.cuda.synchronize()
     return time.perf_counter() - started
 
 

@@ -51,7 +51,7 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {
     "static-ann": {"refresh": {"mode": "static"}},
     "ance": {},
     "ance-async": {"refresh": {"mode": "async"}},
-    "ance-filtered": {"negatives": {"margin": 0.05}},
+    "ance-filtered": {"negatives": {"margin": 0.1}},
     "ance-simans": {"negatives": {"sampler": "simans"}},
     "ance-mixed": {"negatives": {"mix": {"ann": 1.0, "bm25": 1.0}}},
 }

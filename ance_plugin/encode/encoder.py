@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ance_plugin.encode.batching import pad, plan_batches
+from ance_plugin.encode.batching import count_tokens, pad, plan_batches
 from ance_plugin.encode.checkpoint import Checkpoint, load_checkpoint
 from ance_plugin.encode.cores import map_on_cores
 from ance_plugin.encode.device import choose_device, choose_precision, torch_dtype
@@ -16,13 +16,10 @@ from ance_plugin.encode.layouts.folder import Tower
 from ance_plugin.encode.model import count_positions
 from ance_plugin.encode.packed import PackedBody, PackedTexts, count_changes, is_supported
 from ance_plugin.encode.packed_attention import send
+from ance_plugin.encode.settings import as_unicode
 from ance_plugin.records import Document
 
 BATCH_SIZE = 256
-_TOKENS_PER_BATCH = 16_384
-# Packed, on a CPU. Its buffers stay below 32 MiB, above which glibc returns every page when it is
-# freed, and the system clears them anew for the next batch.
-_TOKENS_PACKED = {"bf16": 4096, "fp32": 2048}
 _BATCHES_ON_DEVICE = 256  # whose vectors are fetched together
 
 
@@ -125,8 +122,9 @@ class Encoder:
         """
         limit = max_tokens or self.settings.max_document_tokens
         self.require_positions(limit)
-        rows = self.tokenize_documents(documents, limit)
-        return self.encode_tokens(rows, on_progress=on_progress)
+        return self.encode_tokens(
+            self.tokenize_documents(documents, limit), on_progress=on_progress
+        )
 
     @property
     def special_tokens(self) -> tuple[str, str]:
@@ -136,7 +134,7 @@ class Encoder:
             ValueError: The tokenizer lacks one.
         """
         first, last = self.tokenizer.cls_token, self.tokenizer.sep_token
-        if first is None or last is None:
+        if None in (first, last):
             raise ValueError(f"{self.name}: its tokenizer has no first or no separating token")
         return str(first), str(last)
 
@@ -172,8 +170,8 @@ class Encoder:
         if not texts:
             return []
         ids: list[list[int]] = self.tokenizer(
-            [_as_unicode(text) for text in texts],
-            None if pairs is None else [_as_unicode(text) for text in pairs],
+            [as_unicode(text) for text in texts],
+            None if pairs is None else [as_unicode(text) for text in pairs],
             truncation=True,
             max_length=max_tokens,
             add_special_tokens=adds_special_tokens,
@@ -204,14 +202,13 @@ class Encoder:
         self._require_vocabulary(max((max(row) for row in rows if row), default=0))
         self._pack()
         vectors = np.empty((len(rows), self.dimension), dtype=np.float32)
-        lengths = [len(row) for row in rows]
-        is_on_cores = self._packed is not None and self.device.type == "cpu"
-        max_tokens = _TOKENS_PACKED[self.precision] if is_on_cores else _TOKENS_PER_BATCH
-        batches = plan_batches(lengths, max_texts=self.batch_size, max_tokens=max_tokens)
-        compute_each = map_on_cores if is_on_cores else map
+        is_packed, device = self._packed is not None, self.device.type
+        most = count_tokens(device, self.precision, is_packed=is_packed)
+        batches = plan_batches([*map(len, rows)], max_texts=self.batch_size, max_tokens=most)
+        compute_each = map_on_cores if is_packed and device == "cpu" else map
         computed = compute_each(lambda batch: self._forward([rows[i] for i in batch]), batches)
-        num_together = 1 if self.device.type == "cpu" else _BATCHES_ON_DEVICE
-        for together in batched(zip(batches, computed, strict=True), num_together):
+        together_at_most = 1 if device == "cpu" else _BATCHES_ON_DEVICE
+        for together in batched(zip(batches, computed, strict=True), together_at_most):
             places = np.concatenate([batch for batch, _ in together])
             vectors[places] = torch.cat([found for _, found in together]).cpu().numpy()
             if on_progress is not None:
@@ -283,8 +280,8 @@ class Encoder:
             is_first = self._model.pooling == "cls"
             encode = self._packed.encode_first if is_first else self._packed.encode_mean
             vectors = self._model.finish_pooled(encode(texts))
-        found: torch.Tensor = vectors.float()
-        return found
+        result: torch.Tensor = vectors.float()
+        return result
 
     def _pack(self) -> None:
         """Lay fixed weights out for inference, anew where they were changed since.
@@ -299,8 +296,3 @@ class Encoder:
         if self._packed is None or changes != self._packed_changes:
             self._packed = PackedBody(body) if is_supported(body) else None
             self._packed_changes = changes
-
-
-def _as_unicode(text: str) -> str:
-    """Put a question mark where half a surrogate pair stands, which no tokenizer takes."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ance_plugin.encode.packed_attention import Layout, attend, find_scale, send
 from ance_plugin.encode.packed_linear import PackedLinear, join_linears
+from ance_plugin.encode.packed_norm import PackedNorm
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -99,7 +99,7 @@ class PackedBody:
             )
         )
         self._padding = int(embeddings.padding_idx) if _skips_padding(body) else None
-        self._norm = _Norm(embeddings.LayerNorm)
+        self._norm = PackedNorm(embeddings.LayerNorm)
         self._layers = [_Layer(layer) for layer in parts.encoder.layer]
 
     @torch.inference_mode()
@@ -108,8 +108,8 @@ class PackedBody:
         texts = texts.to(self._device)
         states = self._embed(texts)
         for layer in self._layers:
-            states = layer.transform(states, texts.layout)
-        return states
+            states = layer.transform(*states, texts.layout)
+        return states[0]
 
     @torch.inference_mode()
     def encode_first(self, texts: PackedTexts) -> Tensor:
@@ -117,8 +117,8 @@ class PackedBody:
         texts = texts.to(self._device)
         states = self._embed(texts)
         for layer in self._layers[:-1]:
-            states = layer.transform(states, texts.layout)
-        return self._layers[-1].transform(states, texts.layout, only=texts.layout.starts)
+            states = layer.transform(*states, texts.layout)
+        return self._layers[-1].transform(*states, texts.layout, only=texts.layout.starts)[0]
 
     @torch.inference_mode()
     def encode_mean(self, texts: PackedTexts) -> Tensor:
@@ -130,23 +130,12 @@ class PackedBody:
             torch.mean(in_texts, dim=1, out=means[group.texts])
         return means
 
-    def _embed(self, texts: PackedTexts) -> Tensor:
+    def _embed(self, texts: PackedTexts) -> tuple[Tensor, Tensor]:
         places = _count_places(texts, self._padding)
         types = self._types[0] if texts.types is None else self._types[texts.types]
         words = self._words[texts.ids].float()
-        return self._norm(words.add_(types).add_(self._positions[places]))
-
-
-class _Norm:
-    """LayerNorm in float32."""
-
-    def __init__(self, norm: nn.LayerNorm) -> None:
-        self._weight, self._bias = norm.weight.detach().float(), norm.bias.detach().float()
-        self._eps = norm.eps
-
-    def __call__(self, states: Tensor) -> Tensor:
-        shape = self._weight.shape
-        return functional.layer_norm(states, shape, self._weight, self._bias, self._eps)
+        states = self._norm(words.add_(types).add_(self._positions[places]))
+        return states, states.to(self._words.dtype)
 
 
 class _Layer:
@@ -155,27 +144,33 @@ class _Layer:
     def __init__(self, layer: Any) -> None:  # noqa: ANN401 - of three classes of transformers
         attention = layer.attention.self
         self._num_heads = int(attention.num_attention_heads)
-        self._dtype = attention.query.weight.dtype
         scale = find_scale(attention.query.weight.device.type, attention.attention_head_size)
         self._query = join_linears(attention.query, scale=scale)
         self._keys_values = join_linears(attention.key, attention.value)
         self._attended = join_linears(layer.attention.output.dense)
-        self._attention_norm = _Norm(layer.attention.output.LayerNorm)
+        self._attention_norm = PackedNorm(layer.attention.output.LayerNorm)
         inner, outer = layer.intermediate.dense, layer.output.dense
         self._inner = PackedLinear(inner.weight, inner.bias, "gelu")
         self._outer = PackedLinear(outer.weight, outer.bias)
-        self._norm = _Norm(layer.output.LayerNorm)
+        self._norm = PackedNorm(layer.output.LayerNorm)
 
-    def transform(self, states: Tensor, layout: Layout, *, only: Tensor | None = None) -> Tensor:
-        """Compute new states from all states, (t, h); with ``only``, those at n places, (n, h)."""
-        rows = states.to(self._dtype)
+    def transform(
+        self, states: Tensor, rows: Tensor, layout: Layout, *, only: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Compute new states, in float32 and in the weights' type.
+
+        Args:
+            states: Of all tokens, shape (t, h), float32.
+            rows: The same in the weights' type.
+            layout: Where the texts are.
+            only: Places of n tokens; the others' new states are left out.
+        """
         keys_values = self._keys_values(rows)
         if only is not None:
             states, rows = states[only], rows[only]
         found = attend(self._query(rows), keys_values, layout, num_heads=self._num_heads)
-        states = self._attention_norm(states + self._attended(found))
-        changed = self._outer(self._inner(states.to(self._dtype)))
-        return self._norm(states.add_(changed))
+        states, rows = self._attention_norm.add(states, self._attended(found))
+        return self._norm.add(states, self._outer(self._inner(rows)))
 
 
 def is_supported(body: nn.Module) -> bool:

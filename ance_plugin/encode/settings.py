@@ -88,3 +88,8 @@ class EncoderSettings:
             if where == place:
                 text = text.replace(old, new)
         return text
+
+
+def as_unicode(text: str) -> str:
+    """Put a question mark where half a surrogate pair stands, which no tokenizer takes."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -85,7 +85,7 @@ class DenseSearcher(VectorSearcher):
         self, vectors: NDArray[np.float32], k: int, threads: int
     ) -> Iterable[tuple[NDArray[np.float32], NDArray[np.int64]]]:
         if self._on_device is not None:
-            return self._on_device.search(vectors, k)
+            return self._on_device.search(vectors, k, threads)
         is_deep = self.num_docs < _VECTORS_A_HIT * k
         if self._flat is None and self._is_worth_coding(len(vectors), is_deep=is_deep):
             self._flat = _open_flat(self._stored)

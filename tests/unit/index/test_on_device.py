@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ance_plugin.index import on_device
 from ance_plugin.index.on_device import DeviceIndex
+from tests.unit.index.slowly import assert_same, search_slowly
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
@@ -15,24 +16,6 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 def draw(seed, num_rows, dimension, *, spread=1.0, mean=0.0):
     rng = np.random.default_rng(seed)
     return (mean + spread * rng.standard_normal((num_rows, dimension))).astype(np.float32)
-
-
-def search_slowly(queries, vectors, k):
-    """Score every vector; the k best and those that tie with the last, ties by row."""
-    found = []
-    for query in queries:
-        scores = np.vecdot(vectors.astype(np.float32), query)
-        order = np.lexsort((np.arange(len(scores)), -scores))
-        order = order[scores[order] >= scores[order[min(k, len(scores)) - 1]]]
-        found.append((scores[order], order))
-    return found
-
-
-def assert_same(found, expected):
-    for (scores, rows), (expected_scores, expected_rows) in zip(found, expected, strict=True):
-        assert rows.tolist() == expected_rows.tolist()
-        assert np.array_equal(scores, expected_scores)
-        assert scores.dtype == np.float32
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -68,6 +51,19 @@ def test_rows_are_taken_in_parts(device, monkeypatch):
     vectors, queries = draw(1, 2000, 24), draw(2, 8, 24)
     found = DeviceIndex(vectors, device).search(queries, 10)
     assert_same(found, search_slowly(queries, vectors, 10))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("num_values", [2, 10_000])
+@pytest.mark.parametrize("width", [1, 63, 64, 12_800, 12_843])
+def test_highest_values(device, width, num_values):
+    """In groups where there are enough of them, all that are left over included."""
+    values = torch.from_numpy(np.random.default_rng(width).integers(0, num_values, (3, width)))
+    found, places = on_device._find_highest(values.float().to(device), min(50, width))
+    expected = torch.topk(values.float(), min(50, width), dim=1).values
+    assert torch.equal(found.sort(dim=1, descending=True).values.cpu(), expected)
+    assert torch.equal(torch.gather(values, 1, places.cpu()).float(), found.cpu())
+    assert all(len(set(row.tolist())) == len(row) for row in places)
 
 
 def test_a_query_in_doubt_is_searched_deeper(monkeypatch):

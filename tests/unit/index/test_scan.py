@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ance_plugin.index import scan as scan_module
 from ance_plugin.index.codes import Codes, can_multiply, encode_queries, encode_vectors, multiply
 from ance_plugin.index.scan import scan
+from tests.unit.index.slowly import assert_same, search_slowly
 
 pytestmark = pytest.mark.skipif(
     not can_multiply(), reason="this processor does not multiply 8-bit integers quickly"
@@ -24,24 +25,6 @@ def search(queries, vectors, k, *, center=None):
     center = vectors.mean(axis=0) if center is None else center
     codes = encode_vectors(vectors, center.astype(np.float32))
     return list(scan(encode_queries(queries, codes.center), vectors, codes, k))
-
-
-def search_slowly(queries, vectors, k):
-    """Score every vector; the k best and those that tie with the last, ties by row."""
-    found = []
-    for query in queries:
-        scores = np.vecdot(vectors.astype(np.float32), query)
-        order = np.lexsort((np.arange(len(scores)), -scores))
-        order = order[scores[order] >= scores[order[min(k, len(scores)) - 1]]]
-        found.append((scores[order], order))
-    return found
-
-
-def assert_same(found, expected):
-    for (scores, rows), (expected_scores, expected_rows) in zip(found, expected, strict=True):
-        assert rows.tolist() == expected_rows.tolist()
-        assert np.array_equal(scores, expected_scores)
-        assert scores.dtype == np.float32
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)
