@@ -27,8 +27,13 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
+from itertools import repeat
+from operator import itemgetter
 from pathlib import Path
 from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ance_plugin.interrupts import interrupting_after
 from ance_plugin.ranking import order
@@ -48,7 +53,8 @@ _KNOWN = (
     "all but the dcg family, judged and hole_rate take a level (map-l2 counts grades from 2)"
 )
 _NAME = re.compile(r"([a-z_]+|f1|r-precision)(?:@([1-9]\d*))?(?:-l([1-9]\d*))?")
-_UNRETRIEVED = "\n"  # a docid no file can hold
+_docid = itemgetter(0)  # of a Hit; faster than its attribute
+_UNJUDGED = -1.0  # the number of any document without a judgment
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +158,6 @@ def is_compiled() -> bool:
 
 
 _KERNELS = (
-    "common.create_and_sort",
     "ndcg._ndcg_parallel",
     "recall._recall_parallel",
     "reciprocal_rank._reciprocal_rank_parallel",
@@ -193,16 +198,18 @@ def _measure_level(
 ) -> dict[str, dict[str, float]]:
     """Measure the topics that can be above zero: some hits, some document of that level."""
     depth = _deepest(group)
-    hits, judgments = {}, {}
+    qids, hits, judgments = [], [], []
     for qid, judged in qrels.items():
         if run.get(qid) and any(grade >= level for grade in judged.values()):
-            kept = _prepare_judgments(judged, level)
-            names = {docid: _rename("j", number) for number, docid in enumerate(kept)}
-            judgments[qid] = {names[docid]: grade for docid, grade in kept.items()}
-            hits[qid] = _prepare_hits(run[qid], depth, names)
-    if not judgments:
+            kept = {docid: grade for docid, grade in judged.items() if grade >= 0}
+            numbers = {docid: float(number) for number, docid in enumerate(kept)}
+            qids.append(qid)
+            judgments.append(_prepare_judgments(list(kept.values()), level))
+            hits.append(_prepare_hits(run[qid], depth, numbers))
+    if not qids:
         return {}
-    return _evaluate(hits, judgments, [measure.name for measure in group])
+    values = _evaluate(hits, judgments, [measure.name for measure in group])
+    return {name: dict(zip(qids, of.tolist(), strict=True)) for name, of in values.items()}
 
 
 def _deepest(group: Sequence[_Measure]) -> int | None:
@@ -210,40 +217,39 @@ def _deepest(group: Sequence[_Measure]) -> int | None:
     return max(cutoffs) if len(cutoffs) == len(group) else None
 
 
-@cache
-def _rename(kind: str, number: int) -> str:
-    """Name a document of a topic; all names have one width, as numba compiles ranx for each."""
-    return f"{kind}{number:08d}"
-
-
-def _prepare_judgments(judged: Mapping[str, int], level: int) -> dict[str, int]:
-    kept = {docid: grade for docid, grade in judged.items() if grade >= 0}
-    if all(grade >= level for grade in kept.values()):
-        kept[_UNRETRIEVED] = 0  # bpref divides by the number of those not relevant
-    return kept
+def _prepare_judgments(grades: list[int], level: int) -> NDArray[np.float64]:
+    """Give the documents' numbers and grades, shape (j, 2), the highest grades first."""
+    if all(grade >= level for grade in grades):
+        grades = [*grades, 0]  # a number no hit has: bpref divides by those not relevant
+    table = np.column_stack([np.arange(len(grades), dtype=np.float64), grades])
+    return table[np.argsort(-table[:, 1], kind="stable")]
 
 
 def _prepare_hits(
-    hits: Sequence[Hit], depth: int | None, names: Mapping[str, str]
-) -> dict[str, float]:
-    """Rename documents and replace scores by ones that strictly decrease, as ``ranking`` orders."""
-    return {
-        names.get(hit.docid) or _rename("u", position): float(-position)
-        for position, hit in enumerate(order(hits)[:depth])
-    }
+    hits: Sequence[Hit], depth: int | None, numbers: Mapping[str, float]
+) -> NDArray[np.float64]:
+    """Give the hits' numbers and strictly decreasing scores, (h, 2), as ``ranking`` orders them."""
+    docids = map(_docid, order(hits)[:depth])
+    found = np.array(list(map(numbers.get, docids, repeat(_UNJUDGED))))
+    return np.column_stack([found, -np.arange(len(found), dtype=np.float64)])
 
 
 def _evaluate(
-    hits: dict[str, dict[str, float]], judgments: dict[str, dict[str, int]], names: list[str]
-) -> dict[str, dict[str, float]]:
+    hits: list[NDArray[np.float64]], judgments: list[NDArray[np.float64]], names: list[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Have ranx measure topics given as lists of arrays, which is how its kernels take them."""
     with interrupting_after():  # numba loads what it compiled, or compiles
         ranx = _import_ranx()
+        from numba.typed import List
+
+        asked = (
+            names if len(names) > 1 else 2 * names
+        )  # ranx 0.3.21 loses the cutoff of a measure that is alone
         with _quiet_numba():
-            ranx_qrels, ranx_run = ranx.Qrels(judgments), ranx.Run(hits)
-            ranx.evaluate(ranx_qrels, ranx_run, names, return_mean=False)
-    return {
-        name: {qid: float(value) for qid, value in ranx_run.scores[name].items()} for name in names
-    }
+            values: dict[str, NDArray[np.float64]] = ranx.evaluate(
+                List(judgments), List(hits), asked, return_mean=False
+            )
+    return values
 
 
 @cache

@@ -150,15 +150,15 @@ def test_numba_keeps_its_threads():
 def test_docids_of_another_length_compile_nothing():
     """Numba compiles ranx once, not once for each length of the longest docid."""
     measures.compile_measures()
-    from ranx.data_structures.common import create_and_sort
+    from ranx.metrics.reciprocal_rank import _reciprocal_rank_parallel
 
-    before = len(create_and_sort.signatures)
+    before = len(_reciprocal_rank_parallel.signatures)
 
     for docid in ("d", "d" * 37, "d" * 200):
         found = measures.means({"q": [Hit(docid, 1.0)]}, {"q": {docid: 1}}, ["mrr"])
 
         assert found == {"mrr": 1.0}
-    assert len(create_and_sort.signatures) == before
+    assert len(_reciprocal_rank_parallel.signatures) == before == 1
 
 
 @pytest.mark.parametrize(
