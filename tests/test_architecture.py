@@ -9,7 +9,7 @@ import pytest
 REPOSITORY = Path(__file__).parent.parent
 ROOT = REPOSITORY / "ance_plugin"
 LAYERS = [  # lowest first: a module imports only from its own layer or a lower one
-    ("records", "errors", "version", "progress", "interrupts"),
+    ("records", "errors", "version", "progress", "interrupts", "ahead"),
     ("ranking", "disk", "artifacts", "jvm"),
     ("formats", "measures"),
     ("fusion",),
@@ -31,7 +31,8 @@ LOADS_TORCH = {
     *("ance_plugin/encode/model.py", "ance_plugin/encode/weights.py"),
     *("ance_plugin/encode/checkpoint.py", "ance_plugin/encode/encoder.py"),
     *("ance_plugin/encode/packed.py", "ance_plugin/encode/packed_linear.py"),
-    *("ance_plugin/encode/packed_attention.py", "ance_plugin/encode/layouts/folder.py"),
+    *("ance_plugin/encode/packed_attention.py", "ance_plugin/encode/packed_norm.py"),
+    *("ance_plugin/encode/fused_norm.py", "ance_plugin/encode/layouts/folder.py"),
     *("ance_plugin/encode/export.py", "ance_plugin/encode/cores.py"),
     *("ance_plugin/rerank/classifier.py", "ance_plugin/rerank/cross_encoder.py"),
     "ance_plugin/rerank/packed_classifier.py",

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
@@ -93,25 +93,19 @@ def encode_collection(
         vectors.claim(share.shard_id, share.shard_num),
         count(what="encode", total=fingerprint.num_documents) as advance,
     ):
-
-        def tokenize() -> Iterator[tuple[int, int, tuple[list[str], list[list[int]]]]]:
-            for block, documents in enumerate(batched(collection, block_size)):
-                if share.has(block) and not vectors.has_block(block):
-                    yield block, len(documents), tokenize_passages(encoder, documents, maxp)
-                else:
-                    advance(len(documents))
-
-        # A CPU would only share its cores between the two.
-        prepare = iter if encoder.device.type == "cpu" else one_ahead
-        for block, num_documents, (docids, rows) in prepare(tokenize()):
-            is_one_each = len(rows) == num_documents
-            encoded = encoder.encode_tokens(rows, on_progress=advance if is_one_each else None)
+        blocks = _tokenize_blocks(collection, encoder, maxp, block_size, share, vectors)
+        # A CPU would only share its cores between tokenizing and encoding.
+        for block in blocks if encoder.device.type == "cpu" else one_ahead(blocks):
+            is_one_each = len(block.rows) == block.num_documents
+            if block.is_wanted:
+                on_progress = advance if is_one_each else None
+                encoded = encoder.encode_tokens(block.rows, on_progress=on_progress)
+                with np.errstate(over="ignore"):  # write_block refuses what became infinite
+                    encoded = encoded.astype(vector_type, copy=False)
+                vectors.write_block(block.number, block.docids, encoded)
+                num_encoded += block.num_documents
             if not is_one_each:
-                advance(num_documents)
-            with np.errstate(over="ignore"):  # write_block refuses what became infinite
-                encoded = encoded.astype(vector_type, copy=False)
-            vectors.write_block(block, docids, encoded)
-            num_encoded += num_documents
+                advance(block.num_documents)
     seconds = time.monotonic() - started
     is_finished = vectors.finish(num_blocks, fingerprint.num_documents)
     logger.info(
@@ -125,6 +119,31 @@ def encode_collection(
         output if is_finished else f"{output} waits for other shards",
     )
     return is_finished
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Documents as the token ids of a vector each, or of several; none where it is not wanted."""
+
+    number: int
+    num_documents: int
+    is_wanted: bool
+    docids: Sequence[str] = ()
+    rows: Sequence[list[int]] = ()
+
+
+def _tokenize_blocks(
+    collection: Collection,
+    encoder: Encoder,
+    maxp: MaxP | None,
+    block_size: int,
+    share: Shard,
+    vectors: GrowingVectors,
+) -> Iterator[_Block]:
+    for number, documents in enumerate(batched(collection, block_size)):
+        is_wanted = share.has(number) and not vectors.has_block(number)
+        passages = tokenize_passages(encoder, documents, maxp) if is_wanted else ()
+        yield _Block(number, len(documents), is_wanted, *passages)
 
 
 def _describe(

@@ -122,7 +122,7 @@ def test_losses_are_those_of_the_cpu(world, tmp_path):
     losses = []
     for device in ("cpu", "cuda"):
         words = ["ance", *folder.flags(), *FLAGS, "--device", device, "--precision", "fp32"]
-        words += ["--refresh-precision", "fp32", "--num-steps", "20", "--mix", "random=1"]
+        words += ["--refresh-precision", "fp32", "--num-steps", "10", "--mix", "random=1"]
         assert train([*words, "--output", str(tmp_path / device)]) == 0
         events = read_log(TrainingFolder(tmp_path / device))
         losses.append([event["loss"] for event in events if event["event"] == "step"])
