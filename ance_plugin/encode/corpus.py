@@ -2,13 +2,14 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ance_plugin import artifacts
 from ance_plugin.ahead import one_ahead
@@ -96,16 +97,12 @@ def encode_collection(
         blocks = _tokenize_blocks(collection, encoder, maxp, block_size, share, vectors)
         # A CPU would only share its cores between tokenizing and encoding.
         for block in blocks if encoder.device.type == "cpu" else one_ahead(blocks):
-            is_one_each = len(block.rows) == block.num_documents
-            if block.is_wanted:
-                on_progress = advance if is_one_each else None
-                encoded = encoder.encode_tokens(block.rows, on_progress=on_progress)
-                with np.errstate(over="ignore"):  # write_block refuses what became infinite
-                    encoded = encoded.astype(vector_type, copy=False)
-                vectors.write_block(block.number, block.docids, encoded)
-                num_encoded += block.num_documents
-            if not is_one_each:
+            if not block.is_wanted:
                 advance(block.num_documents)
+                continue
+            encoded = _encode_block(encoder, block, vector_type, advance)
+            vectors.write_block(block.number, block.docids, encoded)
+            num_encoded += block.num_documents
     seconds = time.monotonic() - started
     is_finished = vectors.finish(num_blocks, fingerprint.num_documents)
     logger.info(
@@ -144,6 +141,17 @@ def _tokenize_blocks(
         is_wanted = share.has(number) and not vectors.has_block(number)
         passages = tokenize_passages(encoder, documents, maxp) if is_wanted else ()
         yield _Block(number, len(documents), is_wanted, *passages)
+
+
+def _encode_block(
+    encoder: Encoder, block: _Block, vector_type: VectorType, advance: Callable[[int], object]
+) -> NDArray[np.floating]:
+    is_one_each = len(block.rows) == block.num_documents
+    encoded = encoder.encode_tokens(block.rows, on_progress=advance if is_one_each else None)
+    if not is_one_each:
+        advance(block.num_documents)
+    with np.errstate(over="ignore"):  # write_block refuses what became infinite
+        return encoded.astype(vector_type, copy=False)
 
 
 def _describe(
