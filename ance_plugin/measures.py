@@ -229,7 +229,9 @@ def _prepare_hits(
     hits: Sequence[Hit], depth: int | None, numbers: Mapping[str, float]
 ) -> NDArray[np.float64]:
     """Give the hits' numbers and strictly decreasing scores, (h, 2), as ``ranking`` orders them."""
-    docids = map(_docid, order(hits)[:depth])
+    docids = list(dict.fromkeys(map(_docid, order(hits))))[
+        :depth
+    ]  # one that is there twice counts once
     found = np.array(list(map(numbers.get, docids, repeat(_UNJUDGED))))
     return np.column_stack([found, -np.arange(len(found), dtype=np.float64)])
 

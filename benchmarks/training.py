@@ -168,7 +168,7 @@ def time_ours(
             group["lr"] = learning_rate(number, peak=2e-5, num_steps=num_steps)
         optimizer.step()
         optimizer.zero_grad()
-    if device != "cpu":
+    if encoder.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - started
 

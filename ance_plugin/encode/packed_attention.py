@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 _SCORES_AT_ONCE = 1 << 19  # of one slice; 1 MiB in bfloat16
+_KERNEL_WIDTHS = range(8, 257, 8)  # of a head, for the GPU's kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,10 @@ class Layout:
 
 
 def send(values: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor of the CPU's to a device, without waiting for what the device computes."""
-    if device.type == "cuda":
-        values = values.pin_memory()
-    return values.to(device, non_blocking=True)
+    """Copy a tensor of the CPU's to a device; to a GPU without waiting for what it computes."""
+    if device.type != "cuda":  # elsewhere the source might be gone before it was copied
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
 
 
 def find_groups(lengths: Sequence[int]) -> list[Group]:
@@ -120,11 +121,11 @@ def attend(queries: Tensor, keys_values: Tensor, layout: Layout, *, num_heads: i
     Returns:
         Of the shape and type of ``queries``.
     """
-    if queries.device.type == "cuda" and can_attend_to_any_lengths():
+    width = queries.shape[1] // num_heads
+    if width in _KERNEL_WIDTHS and can_attend_to_any_lengths(queries.device):
         return _attend_to_any_lengths(queries, keys_values, layout, num_heads)
     result = torch.empty_like(queries)
     is_whole = len(queries) == len(keys_values)
-    width = queries.shape[1] // num_heads
     multiplies = queries.dtype == torch.bfloat16 and has_fast_softmax(queries.device.type)
     scale = 1.0 if queries.device.type == "cpu" else None
     for group in layout.groups:
@@ -158,19 +159,24 @@ def _attend_to_any_lengths(
 
 
 @cache
-def can_attend_to_any_lengths() -> bool:
-    """Say whether the GPU and this PyTorch have a kernel for texts of any lengths, and it is right.
+def can_attend_to_any_lengths(device: torch.device) -> bool:
+    """Say whether the device and this PyTorch have a kernel for texts of any lengths that is right.
 
     It is a prototype of PyTorch's, so it is tried on a few texts first.
+
+    Args:
+        device: No CPU has one.
     """
+    if device.type != "cuda":
+        return False
     generator = torch.Generator().manual_seed(0)
     lengths, num_heads, width = [3, 3, 17, 1], 2, 32
     num_tokens = sum(lengths)
     queries, both = (
-        torch.randn(num_tokens, wide, generator=generator).to("cuda", torch.bfloat16)
+        torch.randn(num_tokens, wide, generator=generator).to(device, torch.bfloat16)
         for wide in (num_heads * width, 2 * num_heads * width)
     )
-    layout = Layout.of(lengths).to(queries.device)
+    layout = Layout.of(lengths).to(device)
     try:
         found = _attend_to_any_lengths(queries, both, layout, num_heads)
     except (ImportError, RuntimeError, TypeError, AttributeError):

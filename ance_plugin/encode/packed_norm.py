@@ -38,25 +38,33 @@ class PackedNorm:
             states: Shape (t, h), float32; may be overwritten.
             changed: What the layer adds to them.
         """
-        if states.device.type == "cuda" and (fused := find_add_and_norm()) is not None:
-            return fused(states, changed, self._weight, self._bias, self._eps)
+        fused = find_add_and_norm(states.device)
+        if fused is not None:
+            with torch.cuda.device(states.device):  # Triton takes the current one
+                return fused(states, changed, self._weight, self._bias, self._eps)
         states = self(states.add_(changed))
         return states, states.to(changed.dtype)
 
 
 @cache
-def find_add_and_norm() -> AddAndNorm | None:
-    """Give the GPU's kernel that adds, normalises and rounds at once, if it works here.
+def find_add_and_norm(device: torch.device) -> AddAndNorm | None:
+    """Give the kernel that adds, normalises and rounds at once, if it works on the device.
 
     Triton comes with PyTorch on Linux, and needs a C compiler.
+
+    Args:
+        device: No CPU has one.
     """
+    if device.type != "cuda":
+        return None
     try:
         from ance_plugin.encode.fused_norm import add_and_norm
 
         generator = torch.Generator().manual_seed(0)
-        states, changed = (torch.randn(5, 48, generator=generator).cuda() for _ in range(2))
-        changed, weight, bias = changed.bfloat16(), torch.rand(48).cuda(), torch.rand(48).cuda()
-        found, rounded = add_and_norm(states, changed, weight, bias, 1e-5)
+        drawn = torch.randn(12, 48, generator=generator).to(device)
+        states, changed, weight, bias = drawn[:5], drawn[5:10].bfloat16(), drawn[10], drawn[11]
+        with torch.cuda.device(device):
+            found, rounded = add_and_norm(states, changed, weight, bias, 1e-5)
     except Exception as err:  # noqa: BLE001 - of Triton, its compiler, or the C compiler it calls
         logger.debug("no fused kernel: %s", first_line(err))
         return None

@@ -51,22 +51,23 @@ class DeviceIndex:
         num_rows, dimension = vectors.shape
         _require_memory(self._device, 2 * vectors.size)
         step = max(num_rows // _NUM_SAMPLED, 1)
-        self._center = np.asarray(vectors[::step], np.float32).mean(axis=0)
+        self._center = np.asarray(vectors[::step], np.float32).mean(axis=0).astype(np.float32)
         center = torch.from_numpy(self._center).to(self._device)
         self._halves = torch.empty((num_rows, dimension), dtype=torch.float16, device=self._device)
-        loss = length = torch.zeros((), device=self._device)
+        loss = length = 0.0
         for start in range(0, num_rows, _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
             rest = torch.tensor(vectors[part]).to(self._device).float() - center
             halves = self._halves[part] = rest.half()
-            loss = torch.maximum(loss, torch.linalg.vector_norm(rest - halves, dim=1).max())
-            length = torch.maximum(length, torch.linalg.vector_norm(rest, dim=1).max())
-        if not bool(torch.isfinite(loss)):
-            raise ValueError("the vectors are too large for float16; search them on the CPU")
+            loss = max(loss, _longest(rest - halves))
+            length = max(length, _longest(rest))
+        if not np.isfinite(loss):
+            raise ValueError("vectors are too large for float16, or not finite")
         # The device's sums of d products, which it may cut off; the query's own two halves.
         rounding = (dimension + 16) * 2.0**-22
-        size = float(length) + float(np.linalg.norm(self._center))
-        self._bound = 1.0001 * float(loss) + rounding * size
+        size = length + _length(self._center)
+        self._bound = 1.0001 * loss + rounding * size
+        self._least_bound = dimension * 2.0**-149  # of products too small for a float32
 
     def search(
         self, queries: NDArray[np.float32], k: int, threads: int = 1
@@ -87,8 +88,9 @@ class DeviceIndex:
         with ThreadPoolExecutor(threads, "score") as pool:
             while len(places):
                 is_open = np.zeros(len(places), dtype=np.bool_)
-                for start in range(0, len(places), _QUERIES_AT_ONCE):
-                    part = places[start : start + _QUERIES_AT_ONCE]
+                step = min(_QUERIES_AT_ONCE, max(1, _ESTIMATES_AT_ONCE // (2 * depth)))
+                for start in range(0, len(places), step):
+                    part = places[start : start + step]
                     candidates = self._estimate(queries[part], depth)
                     score = partial(self._score, k=k)
                     scored = pool.map(score, queries[part], *candidates)
@@ -108,7 +110,7 @@ class DeviceIndex:
         k: int,
     ) -> tuple[tuple[NDArray[np.float32], NDArray[np.int64]], bool]:
         """Score the rows in doubt; say whether no other row can be among the best k."""
-        bound = self._bound * float(np.linalg.norm(query.astype(np.float64)))
+        bound = self._bound * _length(query) + self._least_bound
         if len(rows) > k:
             last = np.partition(estimates, len(rows) - k)[len(rows) - k]
             doubtful = rows[estimates >= last - 2 * bound]
@@ -155,6 +157,20 @@ def _multiply(queries: "torch.Tensor", vectors: "torch.Tensor") -> "torch.Tensor
     return queries.float() @ vectors.float().T
 
 
+def _length(vector: NDArray[np.float32]) -> float:
+    return float(np.linalg.norm(vector.astype(np.float64)))
+
+
+def _longest(rows: "torch.Tensor") -> float:
+    """Give the length of the longest row, be it too small for its square to be a float32."""
+    import torch
+
+    largest = float(rows.abs().max())
+    if not 0 < largest < np.inf:
+        return largest
+    return largest * float(torch.linalg.vector_norm(rows / largest, dim=1).max())
+
+
 def _find_highest(values: "torch.Tensor", k: int) -> tuple["torch.Tensor", "torch.Tensor"]:
     """Find the k highest values of each row, in no order, and where they are.
 
@@ -184,8 +200,9 @@ def _require_memory(device: "torch.device", num_bytes: int) -> None:
     if device.type != "cuda":
         return
     free, _ = torch.cuda.mem_get_info(device)
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     if num_bytes + _SPARE_BYTES > free:
         raise ValueError(
             f"{device} has {free / 1e9:.1f} GB free, and {num_bytes / 1e9:.1f} GB of vectors need "
-            f"{_SPARE_BYTES / 1e9:.0f} GB beside them; search them on the CPU"
+            f"{_SPARE_BYTES / 1e9:.0f} GB beside them"
         )

@@ -232,7 +232,10 @@ def score_rows(
         vectors: Shape (n, d), float32 or float16.
         rows: Which of them, shape (m,).
     """
-    scores: NDArray[np.float32] = np.vecdot(np.asarray(vectors[rows], np.float32), query)
+    scores = np.empty(len(rows), dtype=np.float32)
+    for start in range(0, len(rows), _ROWS_SCORED_AT_ONCE):
+        part = slice(start, start + _ROWS_SCORED_AT_ONCE)
+        scores[part] = np.vecdot(np.asarray(vectors[rows[part]], np.float32), query)
     return scores
 
 

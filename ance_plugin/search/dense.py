@@ -1,5 +1,6 @@
 """Dense search over a FAISS index folder, with Pyserini's ``search`` and ``batch_search``."""
 
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from ance_plugin.search.vectors import (
 if TYPE_CHECKING:
     from ance_plugin.index.on_device import DeviceIndex
 
+logger = logging.getLogger(__name__)
+
 _QUERIES_TO_CODE = 32  # at once: fewer do not repay coding an index that has no codes
 # Many hits of few vectors are too many to tell by codes; FAISS is fast for so many queries.
 _BATCH, _VECTORS_A_HIT = 200, 500
@@ -42,14 +45,14 @@ class DenseSearcher(VectorSearcher):
         ef_search: HNSW's search breadth; None leaves FAISS's own.
         nprobe: IVF's lists to visit; None leaves FAISS's own.
         device: A GPU (``cuda``, ``cuda:1``) that is to hold the vectors of a flat index and search
-            them; None, or an index of another kind, is searched on the CPU.
+            them; without one, and where they do not fit, the CPU searches.
 
     Raises:
         FileNotFoundError: There is no such folder.
         ArtifactError: It is no index, or damaged.
         MismatchError: The index was made with another encoder, or another one's settings.
-        ValueError: ``ef_search`` or ``nprobe`` is not a parameter of this index, or the GPU has too
-            little memory.
+        ValueError: ``ef_search`` or ``nprobe`` is not a parameter of this index, or there is no
+            such device.
     """
 
     def __init__(
@@ -169,10 +172,10 @@ def _open_flat(stored: StoredIndex) -> FlatIndex | None:
 
 
 def _open_on_device(stored: StoredIndex, device: str) -> "DeviceIndex | None":
-    """Bring a flat index's vectors to a GPU; None where the device is none, or the index another.
+    """Bring a flat index's vectors to a GPU; None where the CPU is to search.
 
     Raises:
-        ValueError: There is no such device, or it has too little memory.
+        ValueError: There is no such device.
     """
     from ance_plugin.encode.device import choose_device
 
@@ -181,7 +184,11 @@ def _open_on_device(stored: StoredIndex, device: str) -> "DeviceIndex | None":
         return None
     from ance_plugin.index.on_device import DeviceIndex
 
-    return DeviceIndex(vectors, chosen)
+    try:
+        return DeviceIndex(vectors, chosen)
+    except ValueError as err:
+        logger.warning("%s: %s; searching on the CPU", stored.path, err)
+        return None
 
 
 def _set_parameter(stored: StoredIndex, name: str, value: int | None) -> None:

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from ance_plugin.encode.__main__ import main as encode
 from ance_plugin.encode.encoder import Encoder
@@ -50,7 +51,7 @@ def world(tmp_path_factory):
 
 def test_attention_to_texts_of_any_lengths_is_there():
     """PyTorch's kernel for it, found right; without it encoding is slower, not wrong."""
-    assert can_attend_to_any_lengths()
+    assert can_attend_to_any_lengths(torch.device("cuda"))
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])

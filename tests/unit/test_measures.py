@@ -161,6 +161,15 @@ def test_docids_of_another_length_compile_nothing():
     assert len(_reciprocal_rank_parallel.signatures) == before == 1
 
 
+def test_a_document_that_is_there_twice_counts_once():
+    """Where its higher score puts it; files with doubles are refused when they are read."""
+    hits = [Hit("u", 5.0), Hit("a", 4.0), Hit("u", 3.0), Hit("a", 2.0), Hit("b", 1.0)]
+
+    found = measures.means({"q": hits}, {"q": {"a": 1, "b": 1}}, ["recall", "map", "precision@3"])
+
+    assert found == pytest.approx({"recall": 1, "map": (1 / 2 + 2 / 3) / 2, "precision@3": 2 / 3})
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [

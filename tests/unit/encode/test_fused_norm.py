@@ -83,7 +83,7 @@ def test_kernel_on_a_gpu(shape):
     """It is there, and agrees."""
     states, changed, norm = (value.cuda() for value in draw(shape, torch.bfloat16))
     expected = compute_apart(states, changed, norm)
-    assert find_add_and_norm() is not None
+    assert find_add_and_norm(states.device) is not None
     found, rounded = PackedNorm(norm).add(states, changed)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     assert torch.equal(rounded, found.bfloat16())
@@ -91,5 +91,5 @@ def test_kernel_on_a_gpu(shape):
 
 def test_a_kernel_that_cannot_be_built_is_not_used(monkeypatch):
     """Triton without a C compiler raises this and other errors; here CUDA is missing."""
-    monkeypatch.setattr(torch.Tensor, "cuda", lambda self: (_ for _ in ()).throw(OSError("no gcc")))
-    assert packed_norm.find_add_and_norm.__wrapped__() is None
+    monkeypatch.setattr(torch.Tensor, "to", lambda *_: (_ for _ in ()).throw(OSError("no gcc")))
+    assert packed_norm.find_add_and_norm.__wrapped__(torch.device("cuda")) is None

@@ -26,7 +26,7 @@ def draw(seed, num_rows, dimension, *, spread=1.0, mean=0.0):
     dimension=st.sampled_from([1, 3, 32, 100]),
     num_queries=st.integers(1, 5),
     k=st.integers(1, 40),
-    spread=st.sampled_from([1e-20, 1e-3, 1.0, 1e3]),
+    spread=st.sampled_from([1e-30, 1e-20, 1e-3, 1.0, 1e3]),
     mean=st.sampled_from([0.0, 1.0, 30.0]),
     num_values=st.sampled_from([None, 2, 9]),
     vector_type=st.sampled_from([np.float32, np.float16]),
@@ -80,6 +80,21 @@ def test_a_query_in_doubt_is_searched_deeper(monkeypatch):
     assert depths == [(2, 74), (1, 296), (1, 1184)]
 
 
+def test_fewer_queries_at_once_where_more_hits_are_looked_at(monkeypatch):
+    """So that the estimates of many ties stay within bounds."""
+    monkeypatch.setattr(on_device, "_ESTIMATES_AT_ONCE", 4000)
+    vectors = np.repeat(draw(5, 10, 8), 150, axis=0)
+    queries = draw(6, 20, 8)
+    index, asked = DeviceIndex(vectors, "cpu"), []
+    estimate = index._estimate
+    monkeypatch.setattr(
+        index, "_estimate", lambda q, depth: asked.append((len(q), depth)) or estimate(q, depth)
+    )
+    assert_same(index.search(queries, 10, threads=2), search_slowly(queries, vectors, 10))
+    assert max(size * depth for size, depth in asked) <= 2000
+    assert {depth for _, depth in asked} == {74, 296}
+
+
 def test_zero_queries_and_zero_vectors():
     """All scores are equal, and the first rows come first."""
     index = DeviceIndex(np.zeros((5, 4), np.float32), "cpu")
@@ -92,7 +107,7 @@ def test_vectors_too_large_for_float16_are_refused():
     """The largest number of float16 is 65,504."""
     vectors = np.zeros((3, 4), np.float32)
     vectors[0] = 3e5
-    with pytest.raises(ValueError, match="too large for float16; search them on the CPU"):
+    with pytest.raises(ValueError, match="too large for float16, or not finite"):
         DeviceIndex(vectors, "cpu")
 
 
