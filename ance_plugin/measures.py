@@ -228,10 +228,11 @@ def _prepare_judgments(grades: list[int], level: int) -> NDArray[np.float64]:
 def _prepare_hits(
     hits: Sequence[Hit], depth: int | None, numbers: Mapping[str, float]
 ) -> NDArray[np.float64]:
-    """Give the hits' numbers and strictly decreasing scores, (h, 2), as ``ranking`` orders them."""
-    docids = list(dict.fromkeys(map(_docid, order(hits))))[
-        :depth
-    ]  # one that is there twice counts once
+    """Give the hits' numbers and strictly decreasing scores, (h, 2), as ``ranking`` orders them.
+
+    A document that is there twice counts once.
+    """
+    docids = list(dict.fromkeys(map(_docid, order(hits))))[:depth]
     found = np.array(list(map(numbers.get, docids, repeat(_UNJUDGED))))
     return np.column_stack([found, -np.arange(len(found), dtype=np.float64)])
 
@@ -244,9 +245,8 @@ def _evaluate(
         ranx = _import_ranx()
         from numba.typed import List
 
-        asked = (
-            names if len(names) > 1 else 2 * names
-        )  # ranx 0.3.21 loses the cutoff of a measure that is alone
+        # ranx 0.3.21 loses the cutoff of a measure that is alone.
+        asked = names if len(names) > 1 else 2 * names
         with _quiet_numba():
             values: dict[str, NDArray[np.float64]] = ranx.evaluate(
                 List(judgments), List(hits), asked, return_mean=False

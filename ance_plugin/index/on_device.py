@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ance_plugin.index.flat import NUM_SAMPLED
 from ance_plugin.index.scan import keep_best, score_rows
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ _ESTIMATES_AT_ONCE = 2**28  # float32, 1 GiB
 _QUERIES_AT_ONCE = 256
 _VALUES_A_GROUP = 64
 _LOW = 2.0**11  # what the second half of a query is multiplied by, as float16 has 11 bits
-_NUM_SAMPLED = 10_000  # vectors whose mean is the center
 _SPARE_BYTES = 4 << 30  # beside the vectors, for estimates
 
 
@@ -50,7 +50,7 @@ class DeviceIndex:
         self._device = torch.device(device)
         num_rows, dimension = vectors.shape
         _require_memory(self._device, 2 * vectors.size)
-        step = max(num_rows // _NUM_SAMPLED, 1)
+        step = max(num_rows // NUM_SAMPLED, 1)
         self._center = np.asarray(vectors[::step], np.float32).mean(axis=0).astype(np.float32)
         center = torch.from_numpy(self._center).to(self._device)
         self._halves = torch.empty((num_rows, dimension), dtype=torch.float16, device=self._device)

@@ -217,9 +217,8 @@ def _score_doubtful(
     if len(rows) <= k:
         return scores, rows
     rest = rows[k:][most[k:] >= scores.min()]
-    return np.concatenate([scores, score_rows(query, vectors, rest)]), np.concatenate(
-        [rows[:k], rest]
-    )
+    more = score_rows(query, vectors, rest)
+    return np.concatenate([scores, more]), np.concatenate([rows[:k], rest])
 
 
 def score_rows(

@@ -3,6 +3,11 @@
 import numpy as np
 
 
+def draw(seed, num_rows, dimension, *, spread=1.0, mean=0.0):
+    rng = np.random.default_rng(seed)
+    return (mean + spread * rng.standard_normal((num_rows, dimension))).astype(np.float32)
+
+
 def search_slowly(queries, vectors, k):
     """Score every vector; the k best and those that tie with the last, ties by row."""
     found = []

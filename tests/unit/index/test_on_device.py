@@ -8,14 +8,9 @@ from hypothesis import strategies as st
 
 from ance_plugin.index import on_device
 from ance_plugin.index.on_device import DeviceIndex
-from tests.unit.index.slowly import assert_same, search_slowly
+from tests.unit.index.slowly import assert_same, draw, search_slowly
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
-
-
-def draw(seed, num_rows, dimension, *, spread=1.0, mean=0.0):
-    rng = np.random.default_rng(seed)
-    return (mean + spread * rng.standard_normal((num_rows, dimension))).astype(np.float32)
 
 
 @pytest.mark.parametrize("device", DEVICES)

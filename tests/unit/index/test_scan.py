@@ -8,16 +8,11 @@ from hypothesis import strategies as st
 from ance_plugin.index import scan as scan_module
 from ance_plugin.index.codes import Codes, can_multiply, encode_queries, encode_vectors, multiply
 from ance_plugin.index.scan import scan
-from tests.unit.index.slowly import assert_same, search_slowly
+from tests.unit.index.slowly import assert_same, draw, search_slowly
 
 pytestmark = pytest.mark.skipif(
     not can_multiply(), reason="this processor does not multiply 8-bit integers quickly"
 )
-
-
-def draw(seed, num_rows, dimension, *, spread=1.0, mean=0.0):
-    rng = np.random.default_rng(seed)
-    return (mean + spread * rng.standard_normal((num_rows, dimension))).astype(np.float32)
 
 
 def search(queries, vectors, k, *, center=None):
