@@ -28,7 +28,6 @@ from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import repeat
-from operator import itemgetter
 from pathlib import Path
 from types import ModuleType
 
@@ -36,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ance_plugin.interrupts import interrupting_after
+from ance_plugin.packed_hits import ranked_docids
 from ance_plugin.ranking import order
 from ance_plugin.records import Hit, Qrels, Run
 
@@ -53,7 +53,6 @@ _KNOWN = (
     "all but the dcg family, judged and hole_rate take a level (map-l2 counts grades from 2)"
 )
 _NAME = re.compile(r"([a-z_]+|f1|r-precision)(?:@([1-9]\d*))?(?:-l([1-9]\d*))?")
-_docid = itemgetter(0)  # of a Hit; faster than its attribute
 _UNJUDGED = -1.0  # the number of any document without a judgment
 
 
@@ -200,12 +199,13 @@ def _measure_level(
     depth = _deepest(group)
     qids, hits, judgments = [], [], []
     for qid, judged in qrels.items():
-        if run.get(qid) and any(grade >= level for grade in judged.values()):
+        docids = ranked_docids(run.get(qid, ()), depth)
+        if docids and any(grade >= level for grade in judged.values()):
             kept = {docid: grade for docid, grade in judged.items() if grade >= 0}
             numbers = {docid: float(number) for number, docid in enumerate(kept)}
             qids.append(qid)
             judgments.append(_prepare_judgments(list(kept.values()), level))
-            hits.append(_prepare_hits(run[qid], depth, numbers))
+            hits.append(_prepare_hits(docids, numbers))
     if not qids:
         return {}
     values = _evaluate(hits, judgments, [measure.name for measure in group])
@@ -225,14 +225,8 @@ def _prepare_judgments(grades: list[int], level: int) -> NDArray[np.float64]:
     return table[np.argsort(-table[:, 1], kind="stable")]
 
 
-def _prepare_hits(
-    hits: Sequence[Hit], depth: int | None, numbers: Mapping[str, float]
-) -> NDArray[np.float64]:
-    """Give the hits' numbers and strictly decreasing scores, (h, 2), as ``ranking`` orders them.
-
-    A document that is there twice counts once.
-    """
-    docids = list(dict.fromkeys(map(_docid, order(hits))))[:depth]
+def _prepare_hits(docids: Sequence[str], numbers: Mapping[str, float]) -> NDArray[np.float64]:
+    """Give the ranked documents' numbers and strictly decreasing scores, shape (h, 2)."""
     found = np.array(list(map(numbers.get, docids, repeat(_UNJUDGED))))
     return np.column_stack([found, -np.arange(len(found), dtype=np.float64)])
 

@@ -2,7 +2,7 @@
 
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -37,7 +37,7 @@ class Hit(NamedTuple):
     score: float
 
 
-type Run = dict[str, list[Hit]]
+type Run = Mapping[str, Sequence[Hit]]
 """qid -> hits, best first."""
 
 type Qrels = dict[str, dict[str, int]]

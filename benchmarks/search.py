@@ -2,23 +2,24 @@
 
     python benchmarks/search.py [--sizes 10000 100000 1000000] [--batches 1 32 512] [--threads 1]
 
-Both search the index folders that ``index dense`` makes, for the top 100. Times are the least of
-some repeats that alternate, in milliseconds of the processor (all threads) for the whole batch;
-``same`` is the share of FAISS's hits that are ours too: FAISS adds in another order for large
-batches, so hits that tie but for the last digit may change places at the end. The table of growth
-has building (with codes) and opening the index in seconds of the clock.
+Both search the index folders that ``index dense`` makes, for the top 100. Times are medians of
+some repeats that alternate, in milliseconds for the whole batch, of the clock and of the processor
+(all threads, those that wait for work included); ``same`` is the share of FAISS's hits that are
+ours too: FAISS adds in another order for large batches, so hits that tie but for the last digit may
+change places at the end. The table of growth has building (with codes) and opening the index in
+seconds of the clock.
 """
 
 import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from turns import Seconds, median, timed
 from vectors_like_texts import TextLikeVectors, write_vectors
 
 _K = 100
@@ -40,8 +41,10 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     growth = ["| vectors | build s | open s | GB on disk |\n| --- | --- | --- | --- |\n"]
-    sys.stdout.write("| vectors | batch | FAISS ms | ours ms | ratio | ours, ms a query | same |\n")
-    sys.stdout.write("| --- | --- | --- | --- | --- | --- | --- |\n")
+    sys.stdout.write(
+        "| vectors | batch | FAISS ms | ours ms | ratio | CPU: FAISS | ours | ratio | same |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+    )
     for size in args.sizes:
         with tempfile.TemporaryDirectory() as folder:
             growth.append(_measure(size, Path(folder), args))
@@ -77,31 +80,25 @@ def _compare(searcher: Any, queries: NDArray[np.float32], args: argparse.Namespa
     import faiss
 
     faiss.omp_set_num_threads(args.threads)
-    times: dict[str, list[float]] = {"faiss": [], "ours": []}
+    times: dict[str, list[Seconds]] = {"faiss": [], "ours": []}
     for _ in range(args.repeats):
-        theirs = _time(times["faiss"], lambda: searcher.index.search(queries, _K))
-        ours = _time(
-            times["ours"], lambda: searcher.search_vectors(queries, _K, threads=args.threads)
-        )
+        (_, rows), seconds = timed(lambda: searcher.index.search(queries, _K))
+        times["faiss"].append(seconds)
+        found, seconds = timed(lambda: searcher.search_vectors(queries, _K, threads=args.threads))
+        times["ours"].append(seconds)
     same = np.mean(
         [
-            len({searcher.docids[row] for row in rows} & {hit.docid for hit in hits}) / _K
-            for rows, hits in zip(theirs[1].tolist(), ours, strict=True)
+            len({searcher.docids[row] for row in expected} & {hit.docid for hit in hits}) / _K
+            for expected, hits in zip(rows.tolist(), found, strict=True)
         ]
     )
-    faiss_ms, ours_ms = (min(seconds) * 1e3 for seconds in times.values())
+    theirs, ours = (median(taken) for taken in times.values())
+    cells = [f"{theirs.wall * 1e3:.1f}", f"{ours.wall * 1e3:.1f}", f"{theirs.wall / ours.wall:.1f}"]
+    cells += [f"{theirs.cpu * 1e3:.1f}", f"{ours.cpu * 1e3:.1f}", f"{theirs.cpu / ours.cpu:.1f}"]
     sys.stdout.write(
-        f"| {searcher.num_docs:,} | {len(queries)} | {faiss_ms:.1f} | {ours_ms:.1f} | "
-        f"{faiss_ms / ours_ms:.1f} | {ours_ms / len(queries):.2f} | {same:.5f} |\n"
+        f"| {searcher.num_docs:,} | {len(queries)} | {' | '.join(cells)} | {same:.5f} |\n"
     )
     sys.stdout.flush()
-
-
-def _time(seconds: list[float], search: Callable[[], Any]) -> Any:  # noqa: ANN401
-    started = time.process_time()
-    result = search()
-    seconds.append(time.process_time() - started)
-    return result
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from evaluation.latency import Settings, measure
 from evaluation.latency_systems import Bm25, Dense, Hybrid, Rerank, System
 
 if TYPE_CHECKING:
-    from ance_plugin.records import Document
+    from ance_plugin.records import Document, Run
     from ance_plugin.rerank.cross_encoder import CrossEncoder
     from ance_plugin.search.bm25 import Bm25Searcher
     from ance_plugin.search.vectors import VectorSearcher
@@ -179,7 +179,8 @@ def make_systems(
 def _load(request: Request, queries: Sequence[str], memory: latency_costs.Memory) -> _Parts:
     """Load each part and use it once, so that what it allocates then is counted as its own."""
     collection = Collection(request.collection) if request.collection else None
-    sparse, run = None, {}
+    sparse = None
+    run: Run = {}
     if request.sparse_index is not None:
         with memory.load("sparse index"):
             sparse = _open_sparse(request.sparse_index)

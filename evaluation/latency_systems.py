@@ -33,7 +33,7 @@ class System(Protocol):
         """Names of what it keeps in memory."""
         ...
 
-    def answer(self, queries: Sequence[str], stopwatch: "Stopwatch") -> list[list[Hit]]:
+    def answer(self, queries: Sequence[str], stopwatch: "Stopwatch") -> Sequence[Sequence[Hit]]:
         """Answer queries, hits best first, and time the stages."""
         ...
 
@@ -49,7 +49,7 @@ class Bm25:
     depth: int | None = None
     parts: tuple[str, ...] = ("sparse index",)
 
-    def answer(self, queries: Sequence[str], stopwatch: "Stopwatch") -> list[list[Hit]]:
+    def answer(self, queries: Sequence[str], stopwatch: "Stopwatch") -> Sequence[Sequence[Hit]]:
         """Search the Lucene index."""
         return search_bm25(self.searcher, queries, self.k, self.threads, stopwatch)
 
@@ -65,7 +65,7 @@ class Dense:
     depth: int | None = None
     parts: tuple[str, ...] = ("encoder and dense index",)
 
-    def answer(self, queries: Sequence[str], stopwatch: "Stopwatch") -> list[list[Hit]]:
+    def answer(self, queries: Sequence[str], stopwatch: "Stopwatch") -> Sequence[Sequence[Hit]]:
         """Encode the queries and search the index."""
         encoder: Any = self.searcher.encoder
         with stopwatch.stage("tokenise query"):
@@ -92,7 +92,7 @@ class Hybrid:
         """Of the system."""
         return f"hybrid-{self.params.method}"
 
-    def answer(self, queries: Sequence[str], stopwatch: "Stopwatch") -> list[list[Hit]]:
+    def answer(self, queries: Sequence[str], stopwatch: "Stopwatch") -> Sequence[Sequence[Hit]]:
         """Search both sides, then fuse."""
         sides = [side.answer(queries, stopwatch) for side in (self.sparse, self.dense)]
         with stopwatch.stage("fuse"):
@@ -114,7 +114,7 @@ class Rerank:
     name: str = "bm25-rerank"
     parts: tuple[str, ...] = ("sparse index", "reranker", "texts")
 
-    def answer(self, queries: Sequence[str], stopwatch: "Stopwatch") -> list[list[Hit]]:
+    def answer(self, queries: Sequence[str], stopwatch: "Stopwatch") -> Sequence[Sequence[Hit]]:
         """Search, score the pairs of all queries together, and put the hits in order."""
         from ance_plugin.rerank.reranker import merge
 
@@ -136,7 +136,7 @@ def search_bm25(
     k: int,
     threads: int,
     stopwatch: "Stopwatch",
-) -> list[list[Hit]]:
+) -> Sequence[Sequence[Hit]]:
     """Search a Lucene index; the stage is called ``bm25``.
 
     Args:

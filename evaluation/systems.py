@@ -30,7 +30,7 @@ class Measured:
     system: System
     values: dict[str, dict[str, float]]
     recalls: dict[int, float]
-    top: dict[str, list[Hit]]
+    top: dict[str, Sequence[Hit]]
     notes: list[str]
     ranking: bytes
 

@@ -10,7 +10,7 @@ REPOSITORY = Path(__file__).parent.parent
 ROOT = REPOSITORY / "ance_plugin"
 LAYERS = [  # lowest first: a module imports only from its own layer or a lower one
     ("records", "errors", "version", "progress", "interrupts", "ahead"),
-    ("ranking", "disk", "artifacts", "jvm"),
+    ("ranking", "packed_hits", "disk", "artifacts", "jvm"),
     ("formats", "measures"),
     ("fusion",),
     ("encode",),

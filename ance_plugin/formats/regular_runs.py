@@ -7,23 +7,24 @@ line by line, which also names what is wrong and where.
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ance_plugin.ranking import make_hits, order
-from ance_plugin.records import Run, no_collection
+from ance_plugin.packed_hits import LONGEST_DOCID, Packed, PackedHits, join, pack_padded
 
 _COLUMNS = ("qid", "Q0", "docid", "rank", "score", "tag")
 _SPACE, _TAB = b" ", b"\t"
 # What else ends a column or a line for Python or for Arrow, and what Arrow may take as a quote.
 _IRREGULAR = (b"\r", b"\v", b"\f", b"\x1c", b"\x1d", b"\x1e", b"\x1f", b"\0")
 _LEAST_BYTES = 1 << 16  # below, loading Arrow takes longer than reading
+_BYTES_AT_ONCE = 1 << 22
 
 
-def read_regular_run(path: Path) -> Run | None:
+def read_regular_run(path: Path) -> dict[str, PackedHits] | None:
     """Read a TREC run if all its lines are regular, with the result that reading by line gives.
 
     Args:
@@ -43,8 +44,8 @@ def read_regular_run(path: Path) -> Run | None:
     if columns is None:
         return None
     del data
-    with no_collection():
-        return _build(*columns)
+    qids, docids, scores = columns
+    return _arrange(_stretches(qids), docids, scores)
 
 
 def _read_bytes(path: Path) -> bytes | None:
@@ -59,49 +60,51 @@ def _read_bytes(path: Path) -> bytes | None:
 def _looks_regular(data: bytes) -> bool:
     separators = (_SPACE in data) + (_TAB in data)
     is_plain = data.isascii() and not any(byte in data for byte in _IRREGULAR)
-    return separators == 1 and is_plain
+    return separators == 1 and is_plain and not _has_empty_column(data)
 
 
-def _read_columns(data: bytes, separator: bytes) -> tuple[Any, Any, Any] | None:
-    """Read qids, docids and scores as Arrow's arrays; None where a value is not as it must be."""
+def _has_empty_column(data: bytes) -> bool:
+    """Say whether a separator stands at a line's start or end, or beside another one."""
+    if data[:1] in (_SPACE, _TAB) or data[-1:] in (_SPACE, _TAB):
+        return True
+    values = np.frombuffer(data, np.uint8)
+    for start in range(0, len(values), _BYTES_AT_ONCE):
+        is_white = values[start : start + _BYTES_AT_ONCE + 1] <= ord(_SPACE)
+        if (is_white[1:] & is_white[:-1]).any():
+            return True
+    return False
+
+
+def _read_columns(data: bytes, separator: bytes) -> tuple[Any, Packed, NDArray[np.float64]] | None:
+    """Read qids (Arrow's array), docids and scores; None where a value is not as it must be."""
     import pyarrow as arrow
     from pyarrow import compute, csv
 
-    types = dict.fromkeys(_COLUMNS, arrow.string()) | {"score": arrow.float64()}
+    types = {"qid": arrow.string(), "docid": arrow.string(), "score": arrow.float64()}
     try:
         table = csv.read_csv(
             arrow.BufferReader(data),
-            read_options=csv.ReadOptions(column_names=_COLUMNS, block_size=1 << 24),
+            read_options=csv.ReadOptions(column_names=_COLUMNS, block_size=_BYTES_AT_ONCE),
             parse_options=csv.ParseOptions(delimiter=separator.decode(), quote_char=False),
-            convert_options=csv.ConvertOptions(column_types=types, null_values=[]),
+            convert_options=csv.ConvertOptions(
+                column_types=types, include_columns=list(types), null_values=[]
+            ),
         )
     except arrow.ArrowInvalid:
         return None
-    for name in _COLUMNS:
-        if name != "score" and compute.any(compute.equal(table[name], "")).as_py():
-            return None
     if not compute.all(compute.is_finite(table["score"])).as_py():
         return None
-    return table["qid"], table["docid"], table["score"]
-
-
-def _build(qids: Any, docids: Any, scores: Any) -> Run | None:  # noqa: ANN401 - Arrow's
-    """Make hits of the columns; None where a topic has a document twice."""
-    run: Run = {}
-    unordered = set()
-    values = scores.to_numpy()
-    descends = np.diff(values) < 0
-    for qid, start, end in _stretches(qids):
-        hits = make_hits(docids[start:end].to_pylist(), values[start:end].tolist())
-        if qid in run or not descends[start : end - 1].all():
-            unordered.add(qid)
-        run.setdefault(qid, []).extend(hits)
-    for qid, hits in run.items():
-        if len({hit[0] for hit in hits}) < len(hits):
-            return None
-        if qid in unordered:
-            run[qid] = order(hits)
-    return run
+    width = compute.max(compute.binary_length(table["docid"])).as_py()
+    if width > LONGEST_DOCID:
+        return None
+    docids = [
+        pack_padded(
+            compute.ascii_rpad(chunk, width=width, padding="\0").buffers()[2], width, len(chunk)
+        )
+        for chunk in table["docid"].chunks
+    ]
+    scores = [np.from_dlpack(chunk) for chunk in table["score"].chunks]  # to_numpy loads pandas
+    return table["qid"], join(docids), np.concatenate(scores)
 
 
 def _stretches(qids: Any) -> Iterator[tuple[str, int, int]]:  # noqa: ANN401 - Arrow's array
@@ -116,3 +119,24 @@ def _stretches(qids: Any) -> Iterator[tuple[str, int, int]]:  # noqa: ANN401 - A
             yield qid, start + first, start + end
             first = end
         start += len(chunk)
+
+
+def _arrange(
+    stretches: Iterable[tuple[str, int, int]], docids: Packed, scores: NDArray[np.float64]
+) -> dict[str, PackedHits] | None:
+    """Bring each topic's lines together, in order; None where one has a document twice."""
+    pieces: dict[str, list[slice]] = {}
+    for qid, start, end in stretches:
+        pieces.setdefault(qid, []).append(slice(start, end))
+    run = {}
+    for qid, parts in pieces.items():
+        own = join([docids[part] for part in parts])
+        values = np.concatenate([scores[part] for part in parts])
+        if (values[1:] >= values[:-1]).any():
+            best = np.lexsort((own, values))[::-1]
+            own, values = own[best], values[best]
+        ascending = np.sort(own)
+        if (ascending[1:] == ascending[:-1]).any():
+            return None
+        run[qid] = PackedHits(own, values)
+    return run

@@ -1,7 +1,7 @@
 """Run files: TREC (``qid Q0 docid rank score tag``) and MS MARCO (``qid<TAB>docid<TAB>rank``)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ from ance_plugin.artifacts import new_file, write_json
 from ance_plugin.errors import FormatError
 from ance_plugin.formats.lines import read_lines
 from ance_plugin.formats.regular_runs import read_regular_run
+from ance_plugin.packed_hits import docids_of, scores_of
 from ance_plugin.ranking import order
 from ance_plugin.records import Hit, Run
 
@@ -66,13 +67,13 @@ def write_run(path: Path, run: Run, *, tag: str, output_format: RunFormat = "tre
     """
     check_tag(tag)
     for qid, hits in run.items():
-        words = [qid, *(docid for docid, _ in hits)]
+        words = [qid, *docids_of(hits)]
         if " ".join(words).split() != words:
             wrong = next(word for word in words if word.split() != [word])
             raise ValueError(
                 f"topic {qid!r}: {wrong!r} must be one word: it is a column of the run"
             )
-        if not all(math.isfinite(score) for _, score in hits):
+        if not all(map(math.isfinite, scores_of(hits))):
             raise ValueError(f"topic {qid} has a score that is not finite")
     with new_file(path) as file:
         for qid, hits in run.items():
@@ -108,14 +109,16 @@ def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
     write_json(manifest_path(path), content)
 
 
-def _format_hits(qid: str, hits: list[Hit], tag: str, output_format: RunFormat) -> list[str]:
-    places = enumerate(hits, start=1)
+def _format_hits(
+    qid: str, hits: Sequence[Hit], tag: str, output_format: RunFormat
+) -> Iterator[str]:
+    docids = docids_of(hits)
     if output_format == "msmarco":
-        return [f"{qid}\t{docid}\t{position}\n" for position, (docid, _) in places]
-    return [
-        f"{qid} Q0 {docid} {position} {float(score)!r} {tag}\n"
-        for position, (docid, score) in places
-    ]
+        for rank, docid in enumerate(docids, start=1):
+            yield f"{qid}\t{docid}\t{rank}\n"
+        return
+    for rank, (docid, score) in enumerate(zip(docids, scores_of(hits), strict=True), start=1):
+        yield f"{qid} Q0 {docid} {rank} {float(score)!r} {tag}\n"
 
 
 def _parse_score(text: str, path: Path, number: int) -> float:

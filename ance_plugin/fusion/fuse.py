@@ -7,8 +7,11 @@ from numpy.typing import NDArray
 
 from ance_plugin.fusion import interpolation, ranx_methods, rrf
 from ance_plugin.fusion.methods import DEFAULT_HITS, FusionParams
-from ance_plugin.fusion.pool import Pool, best_hits, pool_hits
+from ance_plugin.fusion.pool import HitPool, Pool, best_hits, best_packed, pool_hits, pool_packed
+from ance_plugin.packed_hits import PackedHits
 from ance_plugin.records import Hit, Run, no_collection
+
+_NOTHING = PackedHits(np.empty(0, np.uint64), np.empty(0))
 
 
 def fuse(runs: Sequence[Run], params: FusionParams, k: int = DEFAULT_HITS) -> Run:
@@ -30,12 +33,12 @@ def fuse(runs: Sequence[Run], params: FusionParams, k: int = DEFAULT_HITS) -> Ru
     check_lists(len(runs), params, k)
     qids = dict.fromkeys(qid for run in runs for qid in run)
     with no_collection():
-        return {qid: fuse_hits([run.get(qid, []) for run in runs], params, k) for qid in qids}
+        return {qid: fuse_hits([run.get(qid, ()) for run in runs], params, k) for qid in qids}
 
 
 def fuse_hits(
     lists: Sequence[Sequence[Hit]], params: FusionParams, k: int = DEFAULT_HITS
-) -> list[Hit]:
+) -> Sequence[Hit]:
     """Fuse the lists of one topic, exactly as ``fuse`` does.
 
     Args:
@@ -50,12 +53,16 @@ def fuse_hits(
         ValueError: As for ``fuse``.
     """
     check_lists(len(lists), params, k)
-    return fuse_pool(pool_hits(lists, params.depth), params, k)
+    packed = [hits for hits in (hits or _NOTHING for hits in lists) if type(hits) is PackedHits]
+    if len(packed) < len(lists):
+        return fuse_pool(pool_hits(lists, params.depth), params, k)
+    pool = pool_packed(packed, params.depth)
+    return best_packed(pool, _score(pool, params), k) if pool.num_docs else []
 
 
-def fuse_pool(pool: Pool, params: FusionParams, k: int) -> list[Hit]:
+def fuse_pool(pool: HitPool, params: FusionParams, k: int) -> list[Hit]:
     """Fuse lists that were pooled already; tuning pools once and comes here many times."""
-    return best_hits(pool, _score(pool, params), k) if pool.docids else []
+    return best_hits(pool, _score(pool, params), k) if pool.num_docs else []
 
 
 def check_lists(num_lists: int, params: FusionParams, k: int = 1) -> None:

@@ -40,7 +40,7 @@ def normalize(pool: Pool, norm: str) -> NDArray[np.float64]:
 
 
 def _from_ranks(pool: Pool, *, is_borda: bool) -> NDArray[np.float64]:
-    num_hits, num_docs = pool.sizes[:, np.newaxis], len(pool.docids)
+    num_hits, num_docs = pool.sizes[:, np.newaxis], pool.num_docs
     scores = 1 - (pool.ranks - 1) / (num_docs if is_borda else num_hits)
     unranked = 0.5 - (num_hits - 1) / (2 * num_docs) if is_borda else np.nan
     return np.where(pool.ranks > 0, scores, unranked)

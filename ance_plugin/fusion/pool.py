@@ -6,28 +6,46 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ance_plugin.packed_hits import Packed, PackedHits, join
 from ance_plugin.ranking import canonical_scores, make_hits, order
 from ance_plugin.records import Hit
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The documents of r lists, pooled.
+    """The n documents of r lists, pooled; all that a fusion method needs to know.
 
     Attributes:
-        docids: The n documents, ascending.
         scores: Shape (r, n), float64, as the lists gave them; NaN where a list lacks the document.
         ranks: Shape (r, n), int64, from 1; 0 where a list lacks the document.
         sizes: Shape (r,), int64: hits of each list.
     """
 
-    docids: list[str]
     scores: NDArray[np.float64]
     ranks: NDArray[np.int64]
     sizes: NDArray[np.int64]
 
+    @property
+    def num_docs(self) -> int:
+        """Documents of the pool."""
+        return int(self.scores.shape[1])
 
-def pool_hits(lists: Sequence[Sequence[Hit]], depth: int) -> Pool:
+
+@dataclass(frozen=True)
+class HitPool(Pool):
+    """A pool of hits; ``docids`` are the n documents, ascending."""
+
+    docids: list[str]
+
+
+@dataclass(frozen=True)
+class PackedPool(Pool):
+    """A pool of packed hits; ``docids``, shape (n,), are the documents, ascending."""
+
+    docids: Packed
+
+
+def pool_hits(lists: Sequence[Sequence[Hit]], depth: int) -> HitPool:
     """Pool the first ``depth`` hits of each list; ranks are by ``ranking.order``.
 
     Args:
@@ -44,22 +62,56 @@ def pool_hits(lists: Sequence[Sequence[Hit]], depth: int) -> Pool:
     found = [[docid for docid, _ in hits] for hits in heads]
     docids = sorted(set().union(*found))
     column_of = dict(zip(docids, range(len(docids)), strict=True)).__getitem__
-    scores = np.full((len(heads), len(docids)), np.nan)
-    ranks = np.zeros((len(heads), len(docids)), dtype=np.int64)
-    for row, hits in enumerate(heads):
-        columns = np.fromiter(map(column_of, found[row]), np.int64, len(hits))
-        own = np.array([score for _, score in hits])
-        if not np.isfinite(own).all():
+    columns = [np.fromiter(map(column_of, of), np.int64, len(of)) for of in found]
+    pool = _pool(columns, [np.array([score for _, score in hits]) for hits in heads], len(docids))
+    return HitPool(pool.scores, pool.ranks, pool.sizes, docids)
+
+
+def pool_packed(lists: Sequence[PackedHits], depth: int) -> PackedPool:
+    """Pool packed hits; the pool is that of ``pool_hits``, but for its docids."""
+    heads = [hits[:depth] for hits in lists]
+    found = join([hits.docids for hits in heads])
+    ascending = np.argsort(found)
+    is_new = np.ones(len(found), dtype=bool)
+    is_new[1:] = found[ascending[1:]] != found[ascending[:-1]]
+    columns = np.empty(len(found), np.int64)
+    columns[ascending] = np.cumsum(is_new) - 1
+    docids = found[ascending[is_new]]
+    ends = np.cumsum([len(head) for head in heads])
+    pool = _pool(np.split(columns, ends[:-1]), [hits.scores for hits in heads], len(docids))
+    return PackedPool(pool.scores, pool.ranks, pool.sizes, docids)
+
+
+def best_hits(pool: HitPool, scores: NDArray[np.float64], k: int) -> list[Hit]:
+    """Rank the pool by fused scores, shape (n,), and keep the first ``k``."""
+    best, values = _best(scores, k)
+    return make_hits(map(pool.docids.__getitem__, best.tolist()), values.tolist())
+
+
+def best_packed(pool: PackedPool, scores: NDArray[np.float64], k: int) -> PackedHits:
+    """Rank the pool by fused scores, shape (n,), and keep the first ``k``."""
+    best, values = _best(scores, k)
+    return PackedHits(pool.docids[best], values)
+
+
+def _pool(
+    columns: Sequence[NDArray[np.int64]], own: Sequence[NDArray[np.float64]], num_docs: int
+) -> Pool:
+    """Pool lists given as the documents' columns and their scores, best first."""
+    scores = np.full((len(columns), num_docs), np.nan)
+    ranks = np.zeros((len(columns), num_docs), dtype=np.int64)
+    for row, (places, values) in enumerate(zip(columns, own, strict=True)):
+        if not np.isfinite(values).all():
             raise ValueError(f"list {row + 1} holds a score that is NaN or infinite")
-        scores[row, columns] = own
-        ranks[row, columns] = np.arange(1, len(hits) + 1)
-        if np.count_nonzero(ranks[row]) < len(hits):
+        scores[row, places] = values
+        ranks[row, places] = np.arange(1, len(places) + 1)
+        if np.count_nonzero(ranks[row]) < len(places):
             raise ValueError(f"list {row + 1} holds a document twice; each may be there once")
-    return Pool(docids, scores, ranks, np.array([len(hits) for hits in heads], dtype=np.int64))
+    return Pool(scores, ranks, np.array([len(places) for places in columns], dtype=np.int64))
 
 
-def best_hits(pool: Pool, scores: NDArray[np.float64], k: int) -> list[Hit]:
-    """Rank the pool by fused scores, shape (n,), and keep the first ``k``.
+def _best(scores: NDArray[np.float64], k: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Give the places of the ``k`` best of ascending docids, and their canonical scores.
 
     Canonical scores are in the order of float32 ones, and equal where these are, so the best are
     chosen and ordered among these, which is much faster.
@@ -67,5 +119,4 @@ def best_hits(pool: Pool, scores: NDArray[np.float64], k: int) -> list[Hit]:
     with np.errstate(over="ignore"):  # the ordering refuses what is no float32
         values = scores.astype(np.float32)
     best = np.argsort(values, kind="stable")[::-1][:k]  # docids ascend: ties too are in order
-    docids = map(pool.docids.__getitem__, best.tolist())
-    return make_hits(docids, canonical_scores(values[best]).tolist())
+    return best, canonical_scores(values[best])

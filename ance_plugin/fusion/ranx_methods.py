@@ -89,7 +89,7 @@ def _log_isr(pool: Pool, params: FusionParams, _: Scores) -> Scores:
 
 
 def _borda(pool: Pool, _: FusionParams, weights: Scores) -> Scores:
-    num_docs = len(pool.docids)
+    num_docs = pool.num_docs
     unranked = (num_docs - pool.sizes[:, np.newaxis] + 1) / 2
     points = np.where(pool.ranks > 0, num_docs - (pool.ranks - 1), unranked)
     return _total(weights * points)

@@ -12,7 +12,7 @@ from ance_plugin.fusion import positions
 from ance_plugin.fusion.fuse import check_lists, fuse_pool
 from ance_plugin.fusion.grids import list_numbers, list_settings, refine
 from ance_plugin.fusion.methods import DEFAULT_DEPTH, DEFAULT_HITS, METHODS, FusionParams
-from ance_plugin.fusion.pool import Pool, pool_hits
+from ance_plugin.fusion.pool import HitPool, pool_hits
 from ance_plugin.records import Qrels, Run
 
 logger = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def _cutoff(measure: str) -> int:
 
 
 def _train(
-    method: str, norm: str | None, depth: int, pools: Mapping[str, Pool], qrels: Qrels
+    method: str, norm: str | None, depth: int, pools: Mapping[str, HitPool], qrels: Qrels
 ) -> list[FusionParams]:
     """Learn what the method learns, once for each value of the number it has, if any."""
     hit_lists = _mark_relevant(pools, qrels)
@@ -152,7 +152,7 @@ def _train(
     return [learn({names[0]: value}) for value in list_numbers(names[0])]
 
 
-def _mark_relevant(pools: Mapping[str, Pool], qrels: Qrels) -> list[list[positions.Values]]:
+def _mark_relevant(pools: Mapping[str, HitPool], qrels: Qrels) -> list[list[positions.Values]]:
     """Give each run's hit lists, one for each topic."""
     marked: list[list[positions.Values]] = []
     for row in range(len(next(iter(pools.values())).sizes)):

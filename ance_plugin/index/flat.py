@@ -4,6 +4,7 @@
 ``codes-center.npy`` the center: a quarter more on disk, of which a search reads that quarter.
 """
 
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 from ance_plugin.errors import ArtifactError
 from ance_plugin.index.codes import Codes, encode_queries, encode_vectors
 from ance_plugin.index.scan import scan
+from ance_plugin.index.scores import Best
 from ance_plugin.index.threads import torch_threads
 
 VALUES_FILE, ROWS_FILE, CENTER_FILE = "codes.npy", "codes-rows.npy", "codes-center.npy"
 LEAST_VECTORS = 50_000  # fewer are searched in no time as they are
 NUM_SAMPLED = 10_000  # vectors whose mean is the center
+_QUERIES_A_PART = 64  # fewer are bound by reading the codes, which each part reads
 
 
 class CodeWriter:
@@ -85,9 +88,7 @@ class FlatIndex:
             codes = encode_vectors(vectors, vectors[::step].mean(axis=0))
         self._codes = codes
 
-    def search(
-        self, queries: NDArray[np.float32], k: int, threads: int
-    ) -> list[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    def search(self, queries: NDArray[np.float32], k: int, threads: int) -> list[Best]:
         """Find the best k vectors of each query, and those that tie with the last.
 
         Args:
@@ -98,6 +99,16 @@ class FlatIndex:
         Returns:
             For each query scores, float32, and rows, best first, equal scores by row.
         """
-        coded = encode_queries(np.ascontiguousarray(queries, np.float32), self._codes.center)
-        with torch_threads(threads):
+        from ance_plugin.encode.cores import map_on_cores
+
+        def find(part: NDArray[np.float32]) -> list[Best]:
+            coded = encode_queries(part, self._codes.center)
             return list(scan(coded, self._vectors, self._codes, k))
+
+        queries = np.ascontiguousarray(queries, np.float32)
+        # A thread a part, as no more than the products of one part are shared by threads.
+        are_many = threads > 1 and len(queries) >= 2 * threads * _QUERIES_A_PART
+        num_parts = 2 * threads if are_many else 1
+        with torch_threads(threads):
+            parts = map_on_cores(find, np.array_split(queries, num_parts))
+            return list(chain.from_iterable(parts))

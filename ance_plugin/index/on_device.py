@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ance_plugin.index.flat import NUM_SAMPLED
-from ance_plugin.index.scan import keep_best, score_rows
+from ance_plugin.index.scores import keep_best, score_rows
 
 if TYPE_CHECKING:
     import torch

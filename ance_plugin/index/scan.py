@@ -2,8 +2,8 @@
 
 The codes of all vectors are read, a quarter of the bytes. What they leave in doubt (an estimate
 within twice its bound of the k-th best one) is scored in float32; so nothing is missed, and each
-score is the float32 inner product, the same whatever other queries or hits were asked for. A query
-for which the codes decide too little is scored against every vector.
+score is the float32 inner product, the same whatever other queries or hits were asked for. Queries
+for which the codes decide too little are scored against every vector.
 """
 
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ance_plugin.index.codes import Codes, QueryCodes, multiply
+from ance_plugin.index.scores import Best, keep_best, score_all, score_rows
 
 _ESTIMATES_AT_ONCE = 2**21  # what stays in a processor's cache
 _LEAST_ROWS, _MOST_ROWS = 4096, 65_536
-_ROWS_SCORED_AT_ONCE = 4096
 _MOST_IN_DOUBT = 16  # times k; beyond, and beyond a share of the rows, all rows are scored
 _SHARE_IN_DOUBT = 8
 _GROWTH = 2
@@ -27,7 +27,7 @@ def scan(
     vectors: NDArray[np.floating],
     codes: Codes,
     k: int,
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+) -> Iterator[Best]:
     """Find the k best vectors of each query, and those that tie with the last of them.
 
     Args:
@@ -43,31 +43,14 @@ def scan(
     wanted = min(k, len(codes))
     doubts = _Doubts(queries, codes, wanted)
     _estimate(queries, codes, wanted, doubts)
+    loose = score_all(queries.queries[doubts.is_loose], vectors, k)
     for query, is_loose, (rows, most) in zip(
         queries.queries, doubts.is_loose, doubts.split(), strict=True
     ):
         if is_loose:
-            found = _score_all(query, vectors)
+            yield next(loose)
         else:
-            found = _score_doubtful(query, vectors, rows, most, k)
-        yield keep_best(*found, k)
-
-
-def keep_best(
-    scores: NDArray[np.float32], rows: NDArray[np.int64], k: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Order by score, then row, and keep the first k and those that tie with the last.
-
-    Args:
-        scores: Shape (m,).
-        rows: Theirs, shape (m,).
-        k: How many to keep, at least 1.
-    """
-    if len(scores) > k:
-        is_kept = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
-        scores, rows = scores[is_kept], rows[is_kept]
-    order = np.lexsort((rows, -scores))
-    return scores[order], rows[order]
+            yield keep_best(*_score_doubtful(query, vectors, rows, most, k), k)
 
 
 class _Doubts:
@@ -219,30 +202,3 @@ def _score_doubtful(
     rest = rows[k:][most[k:] >= scores.min()]
     more = score_rows(query, vectors, rest)
     return np.concatenate([scores, more]), np.concatenate([rows[:k], rest])
-
-
-def score_rows(
-    query: NDArray[np.float32], vectors: NDArray[np.floating], rows: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Give float32 inner products, the same for a row whatever others are asked for.
-
-    Args:
-        query: Shape (d,).
-        vectors: Shape (n, d), float32 or float16.
-        rows: Which of them, shape (m,).
-    """
-    scores = np.empty(len(rows), dtype=np.float32)
-    for start in range(0, len(rows), _ROWS_SCORED_AT_ONCE):
-        part = slice(start, start + _ROWS_SCORED_AT_ONCE)
-        scores[part] = np.vecdot(np.asarray(vectors[rows[part]], np.float32), query)
-    return scores
-
-
-def _score_all(
-    query: NDArray[np.float32], vectors: NDArray[np.floating]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    scores = np.empty(len(vectors), dtype=np.float32)
-    for start in range(0, len(vectors), _ROWS_SCORED_AT_ONCE):
-        part = slice(start, start + _ROWS_SCORED_AT_ONCE)
-        scores[part] = np.vecdot(np.asarray(vectors[part], np.float32), query)
-    return scores, np.arange(len(vectors))

@@ -11,8 +11,12 @@ from itertools import batched
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ance_plugin import artifacts, jvm
 from ance_plugin.errors import ArtifactError, MismatchError
+from ance_plugin.packed_hits import pack, rank_packed
 from ance_plugin.progress import track
 from ance_plugin.ranking import rank
 from ance_plugin.records import Hit, Run, no_collection
@@ -65,7 +69,7 @@ class Bm25Searcher:
         Returns:
             Hits, best first.
         """
-        return self.batch_search([query], ["query"], k)["query"]
+        return list(self.batch_search([query], ["query"], k)["query"])
 
     def batch_search(
         self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1
@@ -88,7 +92,7 @@ class Bm25Searcher:
             raise ValueError(f"k must be at least 1, found {k}")
         if len(queries) != len(qids):
             raise ValueError(f"{len(queries)} queries but {len(qids)} qids")
-        run: Run = {}
+        run: dict[str, Sequence[Hit]] = {}
         pairs = list(zip(queries, qids, strict=True))
         parts = batched(pairs, _QUERIES_AT_ONCE)
         with no_collection():
@@ -124,7 +128,7 @@ class Bm25Searcher:
         depth = min(k, max(self.num_docs, 1))
         if self._fast is not None:
             hits_of = self._fast.search(queries, depth, threads)
-            return {qid: rank(*hits) for qid, hits in zip(qids, hits_of, strict=True)}
+            return {qid: _rank(*hits) for qid, hits in zip(qids, hits_of, strict=True)}
         lists = java_list(queries), java_list(qids)  # before the method is taken, see BRIDGE
         found = self._searcher.batch_search(*lists, depth, threads)
         hits = json.loads(self._serializer.writeValueAsString(found))
@@ -132,6 +136,11 @@ class Bm25Searcher:
             qid: rank([hit["docid"] for hit in hits[qid]], [hit["score"] for hit in hits[qid]])
             for qid in qids
         }
+
+
+def _rank(docids: Sequence[str], scores: NDArray[np.float32]) -> Sequence[Hit]:
+    packed = pack(docids)
+    return rank(docids, scores) if packed is None else rank_packed(packed, scores)
 
 
 def hit_serializer() -> Any:  # noqa: ANN401 - a com.fasterxml.jackson.databind.ObjectMapper

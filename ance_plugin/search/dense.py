@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from ance_plugin.index.codes import can_code
 from ance_plugin.index.flat import LEAST_VECTORS, FlatIndex
 from ance_plugin.index.stored import StoredIndex, open_index
 from ance_plugin.index.threads import faiss_threads
+from ance_plugin.packed_hits import Packed, pack
 from ance_plugin.search.vectors import (
     EXTRA_HITS,
     BatchQueryEncoder,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _QUERIES_TO_CODE = 32  # at once: fewer do not repay coding an index that has no codes
+_QUERIES_TO_PACK = 64  # at once
 # Many hits of few vectors are too many to tell by codes; FAISS is fast for so many queries.
 _BATCH, _VECTORS_A_HIT = 200, 500
 _HITS_AT_ONCE = 20_000_000  # of a search past ties: 12 bytes each
@@ -81,8 +84,18 @@ class DenseSearcher(VectorSearcher):
     def _find(self, vectors: NDArray[np.float32], k: int, threads: int) -> Iterator[Found]:
         for scores, rows in self._search(np.ascontiguousarray(vectors, np.float32), k, threads):
             is_hit = rows >= 0  # FAISS fills up with -1
-            numbers = rows[is_hit].tolist()
-            yield Found([self.docids[row] for row in numbers], scores[is_hit], numbers)
+            yield Found(self._docids_of(rows[is_hit], len(vectors)), scores[is_hit], rows[is_hit])
+
+    @cached_property
+    def _packed(self) -> Packed | None:
+        return pack(self.docids)
+
+    def _docids_of(self, rows: NDArray[np.int64], num_queries: int) -> list[str] | Packed:
+        """Give docids, packed where there are queries enough to pack all of the index once."""
+        packed = self._packed if num_queries >= _QUERIES_TO_PACK else None
+        if packed is not None:
+            return packed[rows]
+        return [self.docids[row] for row in rows.tolist()]
 
     def _search(
         self, vectors: NDArray[np.float32], k: int, threads: int

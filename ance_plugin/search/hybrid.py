@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from ance_plugin.fusion.fuse import check_lists, fuse, fuse_hits
 from ance_plugin.fusion.methods import FusionParams
+from ance_plugin.packed_hits import PackedHits
 from ance_plugin.progress import track
 from ance_plugin.ranking import rank
 from ance_plugin.records import Hit, Run, no_collection
@@ -48,7 +49,7 @@ class HybridSearcher:
         """Search both sides for one query and fuse their hits; at most ``k``, best first."""
         sides = (self.sparse, self.dense)
         depth = self.params.depth
-        return fuse_hits([_hits(side.search(query, depth)) for side in sides], self.params, k)
+        return list(fuse_hits([_hits(side.search(query, depth)) for side in sides], self.params, k))
 
     def batch_search(
         self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1
@@ -71,7 +72,7 @@ class HybridSearcher:
         if len(queries) != len(qids):
             raise ValueError(f"{len(queries)} queries but {len(qids)} qids")
         check_lists(2, self.params, k)
-        run: Run = {}
+        run: dict[str, Sequence[Hit]] = {}
         parts = split_evenly(len(qids))
         with no_collection():
             for part in track(parts, what="hybrid", total=len(parts)):
@@ -86,8 +87,8 @@ class HybridSearcher:
         return fuse(runs, self.params, k)
 
 
-def _hits(found: Sequence[Any]) -> list[Hit]:
+def _hits(found: Sequence[Any]) -> Sequence[Hit]:
     """Take docids and scores from anybody's hits; ours are as ``rank`` makes them already."""
-    if isinstance(found, list) and found and type(found[0]) is Hit:
+    if isinstance(found, PackedHits) or (found and type(found[0]) is Hit):
         return found
     return rank([hit.docid for hit in found], [hit.score for hit in found])

@@ -5,7 +5,6 @@ reading the stored text of every hit is most of the time of a search for a thous
 adjusted as ``ScoreTiesAdjusterReranker`` does it, in float32.
 """
 
-import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,8 @@ from ance_plugin import jvm
 _CONTENTS, _ID = "contents", "id"  # Anserini's names of fields
 _SIMPLE_SEARCHER = "io.anserini.search.SimpleSearcher"
 
-type Rows = list[int]
+type Hits = tuple[list[int], NDArray[np.float32]]
+"""The index's numbers of documents, best first, and their scores."""
 
 
 class LuceneHits:
@@ -69,17 +69,13 @@ class LuceneHits:
         else:
             with ThreadPoolExecutor(threads) as pool:
                 parts = list(pool.map(lambda share: self._search_and_detach(share, k), shares))
-        found: list[tuple[Rows, NDArray[np.float32]]] = [([], np.empty(0, np.float32))] * len(
-            queries
-        )
+        found: list[Hits] = [([], np.empty(0, np.float32))] * len(queries)
         for number, part in enumerate(parts):
             found[number::threads] = part
         self._learn_docids({row for rows, _ in found for row in rows})
         return [([self._docids[row] for row in rows], scores) for rows, scores in found]
 
-    def _search_and_detach(
-        self, queries: Sequence[str], k: int
-    ) -> list[tuple[Rows, NDArray[np.float32]]]:
+    def _search_and_detach(self, queries: Sequence[str], k: int) -> list[Hits]:
         from jnius import detach
 
         try:
@@ -87,17 +83,14 @@ class LuceneHits:
         finally:
             detach()  # the JVM must know when a thread of Python's is gone
 
-    def _search_share(
-        self, queries: Sequence[str], k: int
-    ) -> list[tuple[Rows, NDArray[np.float32]]]:
+    def _search_share(self, queries: Sequence[str], k: int) -> list[Hits]:
         found = []
         for text in queries:
             query = self._generator.buildQuery(_CONTENTS, self._analyzer, text)
             top = self._index_searcher.search(query, k, self._sort, True)
             # As a whole: taken out here, its hits would become objects of Python's one by one.
-            hits = json.loads(self._serializer.writeValueAsString(top))["scoreDocs"]
-            scores = adjust_ties(np.array([hit["score"] for hit in hits], dtype=np.float32))
-            found.append(([hit["doc"] for hit in hits], scores))
+            rows, scores = _read_hits(self._serializer.writeValueAsString(top))
+            found.append((rows.astype(np.int64).tolist(), adjust_ties(scores.astype(np.float32))))
         return found
 
     def _learn_docids(self, rows: set[int]) -> None:
@@ -126,11 +119,19 @@ def adjust_ties(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     rounded = (np.floor(scores.astype(np.float64) * 10_000 + 0.5) / 10_000).astype(np.float32)
     near = np.float32(1e-4 + 2e-6 * (len(scores) + 1))
     least, step = np.float32(1e-4), np.float32(1e-6)
-    num_equal, last = 0, 0
     gaps = rounded[:-1] - rounded[1:]
-    places = np.flatnonzero(gaps <= near)
-    for place, is_apart in zip((places + 1).tolist(), (gaps[places] > least).tolist(), strict=True):
+    places = np.flatnonzero(gaps <= near) + 1
+    if not len(places):
+        return rounded
+    starts = np.flatnonzero(np.diff(places, prepend=-1) > 1)  # of stretches without a wider gap
+    sizes = np.diff(starts, append=len(places))
+    is_equal = np.repeat(np.maximum.reduceat(gaps[places - 1], starts) == 0, sizes)
+    numbers = np.arange(1, len(places) + 1) - np.repeat(starts, sizes)
+    rounded[places[is_equal]] -= step * numbers[is_equal].astype(np.float32)
+    num_equal, last = 0, 0
+    for place in places[~is_equal].tolist():
         num_equal = num_equal if place == last + 1 else 0
+        is_apart = gaps[place - 1] > least
         if is_apart and (not num_equal or rounded[place - 1] - rounded[place] > least):
             num_equal = 0
         else:
@@ -140,14 +141,28 @@ def adjust_ties(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     return rounded
 
 
+def _read_hits(text: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Read rows and scores from ``{"scoreDocs":[[row,score],...]}``."""
+    values = text[text.index("[") + 1 : text.rindex("]")].replace("[", "").replace("]", "")
+    table = np.fromstring(values, sep=",") if values else np.empty(0)
+    return table[0::2], table[1::2]
+
+
 def _row_serializer() -> Any:  # noqa: ANN401 - a com.fasterxml.jackson.databind.ObjectMapper
     """Make what turns hits into JSON with their rows and scores, and nothing else."""
     mapper = jvm.autoclass("com.fasterxml.jackson.databind.ObjectMapper")()
+    feature = jvm.autoclass("com.fasterxml.jackson.databind.MapperFeature")
+    mapper.configure(feature.SORT_PROPERTIES_ALPHABETICALLY, True)  # doc, then score
+    formats = jvm.autoclass("com.fasterxml.jackson.annotation.JsonFormat$Value")
+    shape = jvm.autoclass("com.fasterxml.jackson.annotation.JsonFormat$Shape")
     ignored = jvm.autoclass("java.util.HashSet")()
     for name in ("shardIndex", "fields", "totalHits"):
         ignored.add(name)
     value = jvm.autoclass("com.fasterxml.jackson.annotation.JsonIgnoreProperties$Value")
     for name in ("FieldDoc", "TopFieldDocs"):
         kind = jvm.autoclass("java.lang.Class").forName(f"org.apache.lucene.search.{name}")
-        mapper.configOverride(kind).setIgnorals(value.forIgnoredProperties(ignored))
+        override = mapper.configOverride(kind)
+        override.setIgnorals(value.forIgnoredProperties(ignored))
+        if name == "FieldDoc":
+            override.setFormat(formats.forShape(shape.ARRAY))
     return mapper

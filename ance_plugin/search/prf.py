@@ -232,7 +232,7 @@ class PrfSearcher:
 
     def search(self, query: str, k: int = 10, threads: int = 1) -> list[Hit]:
         """Search for one query; at most ``k`` hits, best first."""
-        return self.batch_search([query], ["query"], k, threads)["query"]
+        return list(self.batch_search([query], ["query"], k, threads)["query"])
 
     def batch_search(
         self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1
@@ -252,7 +252,7 @@ class PrfSearcher:
             ValueError: ``k`` is below 1, lengths differ, or the index cannot give vectors back.
         """
 
-        def find(part: slice) -> list[list[Hit]]:
+        def find(part: slice) -> list[Sequence[Hit]]:
             vectors = self.revise(queries[part], threads=threads)
             return self.searcher.search_vectors(vectors, k, threads=threads)
 

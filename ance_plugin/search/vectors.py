@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from ance_plugin.packed_hits import Packed, docids_of, rank_packed, unpack
 from ance_plugin.progress import track
 from ance_plugin.ranking import rank
 from ance_plugin.records import Hit, Run, no_collection
@@ -48,7 +49,7 @@ class PyseriniBatchEncoder(Protocol):
 class Feedback:
     """What a first search found for one query: hits, best first, and their vectors, (m, d)."""
 
-    hits: list[Hit]
+    hits: Sequence[Hit]
     vectors: NDArray[np.float32]
 
 
@@ -56,9 +57,15 @@ class Feedback:
 class Found:
     """What an index returned for one query: docids, scores and the index's own numbers of them."""
 
-    docids: Sequence[str]
+    docids: Sequence[str] | Packed
     scores: Sequence[float] | NDArray[np.floating]
-    rows: Sequence[int]
+    rows: Sequence[int] | NDArray[np.int64]
+
+    def rank(self, k: int) -> Sequence[Hit]:
+        """Give the first ``k`` hits, by the rule."""
+        if isinstance(self.docids, np.ndarray):
+            return rank_packed(self.docids, self.scores, k)
+        return rank(self.docids, self.scores, k)
 
 
 class VectorSearcher(ABC):
@@ -92,7 +99,7 @@ class VectorSearcher(ABC):
             Hits, best first; fewer than ``k`` only where the index returns fewer.
         """
         vectors = self.encode([query]) if isinstance(query, str) else np.atleast_2d(query)
-        return self.search_vectors(vectors, k, threads=threads)[0]
+        return list(self.search_vectors(vectors, k, threads=threads)[0])
 
     def batch_search(
         self,
@@ -116,7 +123,7 @@ class VectorSearcher(ABC):
             ValueError: ``k`` is below 1, or lengths differ.
         """
 
-        def find(part: slice) -> list[list[Hit]]:
+        def find(part: slice) -> list[Sequence[Hit]]:
             asked = queries[part]
             vectors = asked if isinstance(asked, np.ndarray) else self.encode(asked)
             return self.search_vectors(vectors, k, threads=threads)
@@ -133,7 +140,7 @@ class VectorSearcher(ABC):
 
     def search_vectors(
         self, vectors: NDArray[np.float32], k: int, *, threads: int = 1
-    ) -> list[list[Hit]]:
+    ) -> list[Sequence[Hit]]:
         """Find the best documents for query vectors.
 
         Args:
@@ -142,14 +149,14 @@ class VectorSearcher(ABC):
             threads: Threads to search with.
 
         Returns:
-            One list of hits a query, best first.
+            The hits of each query, best first.
 
         Raises:
             ValueError: ``k`` is below 1, or the vectors are not finite, or have another dimension
                 than the index.
         """
         self.check_query_vectors(vectors, k)
-        return [rank(one.docids, one.scores, k) for one in self._find(vectors, k, threads)]
+        return [one.rank(k) for one in self._find(vectors, k, threads)]
 
     def search_feedback(
         self, vectors: NDArray[np.float32], k: int, *, threads: int = 1
@@ -164,9 +171,11 @@ class VectorSearcher(ABC):
         self.check_query_vectors(vectors, k)
         feedback = []
         for one in self._find(vectors, k, threads):
-            hits = rank(one.docids, one.scores, k)
-            places = dict(zip(one.docids, one.rows, strict=True))
-            feedback.append(Feedback(hits, self._read_rows([places[hit.docid] for hit in hits])))
+            hits = one.rank(k)
+            docids = unpack(one.docids) if isinstance(one.docids, np.ndarray) else one.docids
+            places = dict(zip(docids, one.rows, strict=True))
+            rows = [places[docid] for docid in docids_of(hits)]
+            feedback.append(Feedback(hits, self._read_rows(rows)))
         return feedback
 
     @abstractmethod
@@ -190,7 +199,11 @@ class VectorSearcher(ABC):
 
 
 def search_in_parts(
-    queries: Sized, qids: Sequence[str], find: Callable[[slice], list[list[Hit]]], *, what: str
+    queries: Sized,
+    qids: Sequence[str],
+    find: Callable[[slice], Sequence[Sequence[Hit]]],
+    *,
+    what: str,
 ) -> Run:
     """Search for a few hundred queries at a time, with a progress bar.
 
@@ -208,7 +221,7 @@ def search_in_parts(
     """
     if len(queries) != len(qids):
         raise ValueError(f"{len(queries)} queries but {len(qids)} qids")
-    run: Run = {}
+    run: dict[str, Sequence[Hit]] = {}
     parts = split_evenly(len(qids))
     with no_collection():
         for part in track(parts, what=what, total=len(parts)):

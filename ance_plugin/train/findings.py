@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ance_plugin.ranking import rank
-from ance_plugin.records import Run
+from ance_plugin.records import Hit, Run
 from ance_plugin.train.inputs import DevTopics, Inputs
 from ance_plugin.train.nearest import EncodedCorpus, Nearest
 from ance_plugin.train.negatives.mining import Candidates
@@ -104,7 +104,7 @@ def search_topics(
 
 
 def _to_run(inputs: Inputs, dev: DevTopics, nearest: Nearest) -> Run:
-    run: Run = {}
+    run: dict[str, list[Hit]] = {}
     for topic, scores, rows in zip(dev.topics, nearest.scores, nearest.rows, strict=True):
         docids = [inputs.corpus.docids[row] for row in rows[rows >= 0].tolist()]
         run[topic.qid] = rank(docids, scores[rows >= 0], max(len(docids), 1))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ance_plugin import artifacts, measures
 from ance_plugin.encode.maxp import NUM_CHUNKS
 from ance_plugin.ranking import rank
-from ance_plugin.records import Qrels, Run
+from ance_plugin.records import Hit, Qrels, Run
 from ance_plugin.train.corpus import Corpus, tokenize_corpus
 from ance_plugin.train.log import read_log
 from ance_plugin.train.nearest import EncodedCorpus, Nearest, encode_corpus, remove_vectors
@@ -242,7 +242,7 @@ class Analyst:
 
 
 def _to_run(nearest: Nearest, topics: TrainingTopics, corpus: Corpus, depth: int) -> Run:
-    run: Run = {}
+    run: dict[str, list[Hit]] = {}
     for topic, scores, rows in zip(topics.topics, nearest.scores, nearest.rows, strict=True):
         docids = [corpus.docids[row] for row in rows[rows >= 0].tolist()]
         run[topic.qid] = rank(docids, scores[rows >= 0], depth)

@@ -90,7 +90,7 @@ def _mine(
             yield miner.mine(qid, {"bm25": _to_candidates(run[qid])})
 
 
-def _require_common(searcher: Bm25Searcher, miner: Miner, found: Iterable[list[Hit]]) -> None:
+def _require_common(searcher: Bm25Searcher, miner: Miner, found: Iterable[Sequence[Hit]]) -> None:
     docids = [hit.docid for hits in found for hit in hits]
     if docids and not any(docid in miner.corpus.rows for docid in docids):
         raise MismatchError(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from ance_plugin.fusion.pool import Pool, best_hits
+from ance_plugin.fusion.pool import HitPool, best_hits
 from ance_plugin.ranking import rank
 
 NUM_DOCUMENTS = 120
@@ -14,7 +14,7 @@ NUM_DOCUMENTS = 120
 def make_pool():
     docids = sorted(f"d{number}" for number in range(NUM_DOCUMENTS))
     nothing = np.zeros((1, NUM_DOCUMENTS))
-    return Pool(docids, nothing, nothing.astype(np.int64), np.array([NUM_DOCUMENTS]))
+    return HitPool(nothing, nothing.astype(np.int64), np.array([NUM_DOCUMENTS]), docids)
 
 
 @pytest.mark.parametrize("k", [1, 7, 119, 120, 500])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ance_plugin.errors import ArtifactError
-from ance_plugin.index import dense
+from ance_plugin.index import dense, flat
 from ance_plugin.index.codes import can_multiply, encode_vectors
 from ance_plugin.index.dense import build_dense_index
 from ance_plugin.index.flat import FlatIndex, read_codes
@@ -63,6 +63,21 @@ def test_index_by_distance_has_no_vectors_to_search_by_codes(tmp_path, rows):
     (tmp_path / "docid").write_text("".join(f"d{n}\n" for n in range(400)), encoding="utf-8")
 
     assert open_index(tmp_path).flat_vectors is None
+
+
+@needs_codes
+def test_parts_searched_by_a_thread_each_give_the_same(monkeypatch, folder, rows):
+    """As all queries at once do on one thread, to the last bit and in their order."""
+    monkeypatch.setattr(flat, "_QUERIES_A_PART", 4)
+    index = FlatIndex(rows, read_codes(folder))
+    queries = np.random.default_rng(4).standard_normal((19, 16)).astype(np.float32)
+
+    expected = index.search(queries, 7, threads=1)
+    found = index.search(queries, 7, threads=2)
+
+    assert len(found) == 19
+    for ours, theirs in zip(found, expected, strict=True):
+        assert [part.tolist() for part in ours] == [part.tolist() for part in theirs]
 
 
 @needs_codes

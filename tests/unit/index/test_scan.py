@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ance_plugin.index import scan as scan_module
+from ance_plugin.index import scores
 from ance_plugin.index.codes import Codes, can_multiply, encode_queries, encode_vectors, multiply
 from ance_plugin.index.scan import scan
+from ance_plugin.index.scores import score_all
 from tests.unit.index.slowly import assert_same, draw, search_slowly
 
 pytestmark = pytest.mark.skipif(
@@ -68,6 +70,15 @@ def test_query_for_which_codes_decide_nothing_is_scored_everywhere(monkeypatch):
     queries[1, :8] = 1.0
 
     assert_same(search(queries, vectors, 5), search_slowly(queries, vectors, 5))
+
+
+def test_queries_scored_everywhere_are_scored_some_at_a_time(monkeypatch):
+    """Whatever is held at once, of queries and of rows."""
+    monkeypatch.setattr(scores, "_SCORES_AT_ONCE", 1100)
+    monkeypatch.setattr(scores, "_ROWS_IN_CACHE", 64)
+    vectors, queries = draw(0, 500, 16), draw(1, 7, 16)
+
+    assert_same(list(score_all(queries, vectors, 5)), search_slowly(queries, vectors, 5))
 
 
 @pytest.mark.parametrize(
