@@ -5,12 +5,12 @@ docid is a number or a string of numpy's, and ordering, joining and comparing ar
 """
 
 from collections.abc import Buffer, Iterator, Sequence
-from typing import ClassVar, Self, overload, override
+from typing import ClassVar, overload, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ance_plugin.ranking import canonical_scores, make_hits, order
+from ance_plugin.ranking import canonical_scores, check_ranking, make_hits, order, rank
 from ance_plugin.records import Hit
 
 type Packed = NDArray[np.uint64 | np.bytes_]
@@ -20,7 +20,7 @@ Up to eight bytes of UTF-8 are the big-endian number that they make, filled up w
 docid is longer, all are bytes.
 """
 
-LONGEST_DOCID = 256  # bytes; each takes as many as the longest
+LONGEST_DOCID = 32  # bytes; each takes as many as the longest, and numpy sorts long ones slowly
 _NUMBER_BYTES = 8
 
 
@@ -46,22 +46,30 @@ class PackedHits(Sequence[Hit]):
     @overload
     def __getitem__(self, place: int) -> Hit: ...
     @overload
-    def __getitem__(self, place: slice) -> Self: ...
+    def __getitem__(self, place: slice) -> Sequence[Hit]: ...
     @override
-    def __getitem__(self, place: int | slice) -> Hit | Self:
-        if isinstance(place, slice):
-            return type(self)(self.docids[place], self.scores[place])
-        place = range(len(self))[place]
-        (hit,) = self[place : place + 1]
-        return hit
+    def __getitem__(self, place: int | slice) -> Hit | Sequence[Hit]:
+        if not isinstance(place, slice):
+            docid = self.docids[place].item()
+            if isinstance(docid, int):
+                docid = docid.to_bytes(_NUMBER_BYTES).rstrip(b"\0")
+            return Hit(docid.decode(), self.scores[place].item())
+        if place.step is not None and place.step < 0:
+            return list(self)[place]  # in another order, which these never are in
+        # Copies, so that a few hits do not keep all of a run.
+        return type(self)(self.docids[place].copy(), self.scores[place].copy())
 
     @override
     def __iter__(self) -> Iterator[Hit]:
         return iter(make_hits(unpack(self.docids), self.scores.tolist()))
 
     @override
+    def __reversed__(self) -> Iterator[Hit]:
+        return reversed(list(self))
+
+    @override
     def __eq__(self, other: object) -> bool:
-        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+        return list(self) == list(other) if isinstance(other, list | PackedHits) else NotImplemented
 
     @override
     def __repr__(self) -> str:
@@ -92,18 +100,29 @@ def ranked_docids(hits: Sequence[Hit], depth: int | None = None) -> list[str]:
     return list(dict.fromkeys(docids_of(order(hits))))[:depth]
 
 
-def rank_packed(docids: Packed, scores: ArrayLike, k: int | None = None) -> PackedHits:
+def rank_packed(
+    docids: Sequence[str] | Packed, scores: ArrayLike, k: int | None = None
+) -> Sequence[Hit]:
     """Order documents by the rule and keep the first ``k``, as ``ranking.rank`` does.
 
     Args:
-        docids: Shape (n,).
+        docids: One for each score; packed here where they are not.
         scores: Shape (n,); made canonical before they are compared.
         k: Hits to keep, at least 0; all of them when None.
 
+    Returns:
+        Packed hits; a list where docids cannot be packed.
+
     Raises:
-        ValueError: A score is not finite.
+        ValueError: A score is not finite, lengths differ, or ``k`` is negative.
     """
+    if not isinstance(docids, np.ndarray):
+        packed = pack(docids)
+        if packed is None:
+            return rank(docids, scores, k)
+        docids = packed
     values = canonical_scores(scores)
+    check_ranking(len(docids), len(values), k)
     best = np.argsort(-values, kind="stable")
     ordered = values[best]
     if (ordered[1:] == ordered[:-1]).any():

@@ -64,12 +64,8 @@ def rank(docids: Sequence[str], scores: ArrayLike, k: int | None = None) -> list
     Raises:
         ValueError: A score is not finite, lengths differ, or ``k`` is negative.
     """
-    if k is not None and k < 0:
-        raise ValueError(f"k must be at least 0, found {k}")
     values = canonical_scores(scores)
-    if len(docids) != len(values):
-        is_longer = len(docids) > len(values)
-        raise ValueError(f"docids are {'longer' if is_longer else 'shorter'} than scores")
+    check_ranking(len(docids), len(values), k)
     if len(values) > 1:
         best = np.argsort(-values, kind="stable")
         values = values[best]
@@ -77,6 +73,15 @@ def rank(docids: Sequence[str], scores: ArrayLike, k: int | None = None) -> list
         if (values[1:] == values[:-1]).any():
             return order(make_hits(docids, values.tolist()))[:k]
     return make_hits(docids[:k], values[:k].tolist())
+
+
+def check_ranking(num_docids: int, num_scores: int, k: int | None) -> None:
+    """Raise ValueError where not every docid has a score, or ``k`` is negative."""
+    if k is not None and k < 0:
+        raise ValueError(f"k must be at least 0, found {k}")
+    if num_docids != num_scores:
+        is_longer = num_docids > num_scores
+        raise ValueError(f"docids are {'longer' if is_longer else 'shorter'} than scores")
 
 
 def make_hits(docids: Iterable[str], scores: Iterable[float]) -> list[Hit]:

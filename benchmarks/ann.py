@@ -30,6 +30,7 @@ _GOAL = 0.95
 _FACTORIES = ("Flat", "IVF{lists},Flat", "IVF{lists},SQ8", "IVF{lists},PQ192x4fs,RFlat")
 _GRAPHS = ("HNSW32", "HNSW32_SQ8")
 _MOST_BREADTH = 2048
+_RESCORED = 16  # times k, of an index that rescores by the vectors
 _TRAINING_VECTORS_A_LIST = 40  # FAISS warns below 39
 _REPEATS = 3
 
@@ -109,7 +110,7 @@ def _reach_goal(
         return "all", 1.0
     space, name = faiss.ParameterSpace(), "efSearch" if "HNSW" in factory else "nprobe"
     if factory.endswith("RFlat"):
-        space.set_index_parameter(index, "k_factor_rf", 4)
+        space.set_index_parameter(index, "k_factor_rf", _RESCORED)
     breadth, recall = (64, 0.0) if name == "efSearch" else (4, 0.0)
     while recall < _GOAL and breadth < _MOST_BREADTH:
         breadth *= 2

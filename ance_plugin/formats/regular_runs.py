@@ -7,7 +7,7 @@ line by line, which also names what is wrong and where.
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ance_plugin.packed_hits import LONGEST_DOCID, Packed, PackedHits, join, pack_padded
+from ance_plugin.ranking import make_hits, order
+from ance_plugin.records import Run, no_collection
 
 _COLUMNS = ("qid", "Q0", "docid", "rank", "score", "tag")
 _SPACE, _TAB = b" ", b"\t"
@@ -22,17 +24,19 @@ _SPACE, _TAB = b" ", b"\t"
 _IRREGULAR = (b"\r", b"\v", b"\f", b"\x1c", b"\x1d", b"\x1e", b"\x1f", b"\0")
 _LEAST_BYTES = 1 << 16  # below, loading Arrow takes longer than reading
 _BYTES_AT_ONCE = 1 << 22
+_HITS_TO_PACK = 16  # of a topic; fewer take longer as arrays
 
 
-def read_regular_run(path: Path) -> dict[str, PackedHits] | None:
+def read_regular_run(path: Path) -> Run | None:
     """Read a TREC run if all its lines are regular, with the result that reading by line gives.
 
     Args:
         path: A file, gzipped where its name says so.
 
     Returns:
-        qid -> hits in the order of ``ranking``, topics in the order of their first line; None where
-        a line is not regular, or the file is small.
+        qid -> hits in the order of ``ranking``, packed unless topics have few or docids are long;
+        topics in the order of their first line. None where a line is not regular, or the file is
+        small.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -45,7 +49,14 @@ def read_regular_run(path: Path) -> dict[str, PackedHits] | None:
         return None
     del data
     qids, docids, scores = columns
-    return _arrange(_stretches(qids), docids, scores)
+    lines: dict[str, list[slice]] = {}
+    for qid, stretch in _stretches(qids):
+        lines.setdefault(qid, []).append(stretch)
+    packed = _pack(docids) if len(scores) >= _HITS_TO_PACK * len(lines) else None
+    if packed is not None:
+        return _arrange(lines, packed, scores)
+    with no_collection():
+        return _arrange_objects(lines, docids.to_pylist(), scores.tolist())
 
 
 def _read_bytes(path: Path) -> bytes | None:
@@ -75,8 +86,8 @@ def _has_empty_column(data: bytes) -> bool:
     return False
 
 
-def _read_columns(data: bytes, separator: bytes) -> tuple[Any, Packed, NDArray[np.float64]] | None:
-    """Read qids (Arrow's array), docids and scores; None where a value is not as it must be."""
+def _read_columns(data: bytes, separator: bytes) -> tuple[Any, Any, NDArray[np.float64]] | None:
+    """Read qids and docids (Arrow's) and scores; None where a value is not as it must be."""
     import pyarrow as arrow
     from pyarrow import compute, csv
 
@@ -94,21 +105,31 @@ def _read_columns(data: bytes, separator: bytes) -> tuple[Any, Packed, NDArray[n
         return None
     if not compute.all(compute.is_finite(table["score"])).as_py():
         return None
-    width = compute.max(compute.binary_length(table["docid"])).as_py()
+    scores = [np.from_dlpack(chunk) for chunk in table["score"].chunks]  # to_numpy loads pandas
+    return table["qid"], table["docid"], np.concatenate(scores)
+
+
+def _pack(docids: Any) -> Packed | None:  # noqa: ANN401 - Arrow's array
+    """Pack docids; None where one is too long."""
+    from pyarrow import compute
+
+    width = compute.max(compute.binary_length(docids)).as_py()
     if width > LONGEST_DOCID:
         return None
-    docids = [
-        pack_padded(
-            compute.ascii_rpad(chunk, width=width, padding="\0").buffers()[2], width, len(chunk)
-        )
-        for chunk in table["docid"].chunks
-    ]
-    scores = [np.from_dlpack(chunk) for chunk in table["score"].chunks]  # to_numpy loads pandas
-    return table["qid"], join(docids), np.concatenate(scores)
+    return join(
+        [
+            pack_padded(
+                compute.ascii_rpad(chunk, width=width, padding="\0").buffers()[2],
+                width,
+                len(chunk),
+            )
+            for chunk in docids.chunks
+        ]
+    )
 
 
-def _stretches(qids: Any) -> Iterator[tuple[str, int, int]]:  # noqa: ANN401 - Arrow's array
-    """Yield (qid, first line, line after the last) of lines of one topic that stand together."""
+def _stretches(qids: Any) -> Iterator[tuple[str, slice]]:  # noqa: ANN401 - Arrow's array
+    """Yield a topic and the lines of it that stand together."""
     from pyarrow import compute
 
     start = 0
@@ -116,20 +137,17 @@ def _stretches(qids: Any) -> Iterator[tuple[str, int, int]]:  # noqa: ANN401 - A
         encoded = compute.run_end_encode(chunk)
         first = 0
         for qid, end in zip(encoded.values.to_pylist(), encoded.run_ends.to_pylist(), strict=True):
-            yield qid, start + first, start + end
+            yield qid, slice(start + first, start + end)
             first = end
         start += len(chunk)
 
 
 def _arrange(
-    stretches: Iterable[tuple[str, int, int]], docids: Packed, scores: NDArray[np.float64]
-) -> dict[str, PackedHits] | None:
+    lines: Mapping[str, list[slice]], docids: Packed, scores: NDArray[np.float64]
+) -> Run | None:
     """Bring each topic's lines together, in order; None where one has a document twice."""
-    pieces: dict[str, list[slice]] = {}
-    for qid, start, end in stretches:
-        pieces.setdefault(qid, []).append(slice(start, end))
     run = {}
-    for qid, parts in pieces.items():
+    for qid, parts in lines.items():
         own = join([docids[part] for part in parts])
         values = np.concatenate([scores[part] for part in parts])
         if (values[1:] >= values[:-1]).any():
@@ -139,4 +157,17 @@ def _arrange(
         if (ascending[1:] == ascending[:-1]).any():
             return None
         run[qid] = PackedHits(own, values)
+    return run
+
+
+def _arrange_objects(
+    lines: Mapping[str, list[slice]], docids: list[str], scores: list[float]
+) -> Run | None:
+    """Do as ``_arrange`` does, with hits that are objects."""
+    run = {}
+    for qid, parts in lines.items():
+        hits = [hit for part in parts for hit in make_hits(docids[part], scores[part])]
+        if len({hit[0] for hit in hits}) < len(hits):
+            return None
+        run[qid] = order(hits)
     return run

@@ -69,8 +69,8 @@ def pool_hits(lists: Sequence[Sequence[Hit]], depth: int) -> HitPool:
 
 def pool_packed(lists: Sequence[PackedHits], depth: int) -> PackedPool:
     """Pool packed hits; the pool is that of ``pool_hits``, but for its docids."""
-    heads = [hits[:depth] for hits in lists]
-    found = join([hits.docids for hits in heads])
+    heads = [hits.docids[:depth] for hits in lists]
+    found = join(heads)
     ascending = np.argsort(found)
     is_new = np.ones(len(found), dtype=bool)
     is_new[1:] = found[ascending[1:]] != found[ascending[:-1]]
@@ -78,7 +78,8 @@ def pool_packed(lists: Sequence[PackedHits], depth: int) -> PackedPool:
     columns[ascending] = np.cumsum(is_new) - 1
     docids = found[ascending[is_new]]
     ends = np.cumsum([len(head) for head in heads])
-    pool = _pool(np.split(columns, ends[:-1]), [hits.scores for hits in heads], len(docids))
+    scores = [hits.scores[:depth] for hits in lists]
+    pool = _pool(np.split(columns, ends[:-1]), scores, len(docids))
     return PackedPool(pool.scores, pool.ranks, pool.sizes, docids)
 
 

@@ -94,7 +94,7 @@ class FlatIndex:
         Args:
             queries: Shape (q, d), float32.
             k: Rows a query, at least 1.
-            threads: PyTorch's threads.
+            threads: To search with.
 
         Returns:
             For each query scores, float32, and rows, best first, equal scores by row.
@@ -106,7 +106,7 @@ class FlatIndex:
             return list(scan(coded, self._vectors, self._codes, k))
 
         queries = np.ascontiguousarray(queries, np.float32)
-        # A thread a part, as no more than the products of one part are shared by threads.
+        # Within a part, threads share its products and nothing else; so many queries make parts.
         are_many = threads > 1 and len(queries) >= 2 * threads * _QUERIES_A_PART
         num_parts = 2 * threads if are_many else 1
         with torch_threads(threads):

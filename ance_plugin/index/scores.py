@@ -14,7 +14,7 @@ type Best = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 _ROWS_GATHERED_AT_ONCE = 4096
 _ROWS_IN_CACHE = 512
-_SCORES_AT_ONCE = 2**26  # 256 MiB
+_SCORES_AT_ONCE = 2**26  # 256 MiB in each thread that searches
 
 
 def score_all(
@@ -43,9 +43,7 @@ def score_all(
             yield keep_best(own, rows, k)
 
 
-def keep_best(
-    scores: NDArray[np.float32], rows: NDArray[np.int64], k: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def keep_best(scores: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> Best:
     """Order by score, then row, and keep the first k and those that tie with the last.
 
     Args:

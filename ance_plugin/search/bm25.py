@@ -11,14 +11,10 @@ from itertools import batched
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ance_plugin import artifacts, jvm
 from ance_plugin.errors import ArtifactError, MismatchError
-from ance_plugin.packed_hits import pack, rank_packed
+from ance_plugin.packed_hits import rank_packed
 from ance_plugin.progress import track
-from ance_plugin.ranking import rank
 from ance_plugin.records import Hit, Run, no_collection
 from ance_plugin.search.lucene_hits import LuceneHits
 
@@ -128,19 +124,16 @@ class Bm25Searcher:
         depth = min(k, max(self.num_docs, 1))
         if self._fast is not None:
             hits_of = self._fast.search(queries, depth, threads)
-            return {qid: _rank(*hits) for qid, hits in zip(qids, hits_of, strict=True)}
+            return {qid: rank_packed(*hits) for qid, hits in zip(qids, hits_of, strict=True)}
         lists = java_list(queries), java_list(qids)  # before the method is taken, see BRIDGE
         found = self._searcher.batch_search(*lists, depth, threads)
         hits = json.loads(self._serializer.writeValueAsString(found))
         return {
-            qid: rank([hit["docid"] for hit in hits[qid]], [hit["score"] for hit in hits[qid]])
+            qid: rank_packed(
+                [hit["docid"] for hit in hits[qid]], [hit["score"] for hit in hits[qid]]
+            )
             for qid in qids
         }
-
-
-def _rank(docids: Sequence[str], scores: NDArray[np.float32]) -> Sequence[Hit]:
-    packed = pack(docids)
-    return rank(docids, scores) if packed is None else rank_packed(packed, scores)
 
 
 def hit_serializer() -> Any:  # noqa: ANN401 - a com.fasterxml.jackson.databind.ObjectMapper

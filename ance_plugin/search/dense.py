@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _QUERIES_TO_CODE = 32  # at once: fewer do not repay coding an index that has no codes
-_QUERIES_TO_PACK = 64  # at once
 # Many hits of few vectors are too many to tell by codes; FAISS is fast for so many queries.
 _BATCH, _VECTORS_A_HIT = 200, 500
 _HITS_AT_ONCE = 20_000_000  # of a search past ties: 12 bytes each
@@ -84,15 +83,16 @@ class DenseSearcher(VectorSearcher):
     def _find(self, vectors: NDArray[np.float32], k: int, threads: int) -> Iterator[Found]:
         for scores, rows in self._search(np.ascontiguousarray(vectors, np.float32), k, threads):
             is_hit = rows >= 0  # FAISS fills up with -1
-            yield Found(self._docids_of(rows[is_hit], len(vectors)), scores[is_hit], rows[is_hit])
+            own = rows[is_hit]
+            yield Found(self._docids_of(own, len(vectors) * k), scores[is_hit], own)
 
     @cached_property
     def _packed(self) -> Packed | None:
         return pack(self.docids)
 
-    def _docids_of(self, rows: NDArray[np.int64], num_queries: int) -> list[str] | Packed:
-        """Give docids, packed where there are queries enough to pack all of the index once."""
-        packed = self._packed if num_queries >= _QUERIES_TO_PACK else None
+    def _docids_of(self, rows: NDArray[np.int64], num_hits: int) -> list[str] | Packed:
+        """Give docids; packed where so many hits are asked for that all are worth packing once."""
+        packed = self._packed if num_hits >= self.num_docs else None
         if packed is not None:
             return packed[rows]
         return [self.docids[row] for row in rows.tolist()]

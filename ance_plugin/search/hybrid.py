@@ -89,6 +89,8 @@ class HybridSearcher:
 
 def _hits(found: Sequence[Any]) -> Sequence[Hit]:
     """Take docids and scores from anybody's hits; ours are as ``rank`` makes them already."""
-    if isinstance(found, PackedHits) or (found and type(found[0]) is Hit):
+    if isinstance(found, PackedHits):
+        return found
+    if isinstance(found, list) and found and type(found[0]) is Hit:
         return found
     return rank([hit.docid for hit in found], [hit.score for hit in found])

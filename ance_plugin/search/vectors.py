@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ance_plugin.packed_hits import Packed, docids_of, rank_packed, unpack
 from ance_plugin.progress import track
-from ance_plugin.ranking import rank
 from ance_plugin.records import Hit, Run, no_collection
 
 QUERIES_AT_ONCE = 512
@@ -60,12 +59,6 @@ class Found:
     docids: Sequence[str] | Packed
     scores: Sequence[float] | NDArray[np.floating]
     rows: Sequence[int] | NDArray[np.int64]
-
-    def rank(self, k: int) -> Sequence[Hit]:
-        """Give the first ``k`` hits, by the rule."""
-        if isinstance(self.docids, np.ndarray):
-            return rank_packed(self.docids, self.scores, k)
-        return rank(self.docids, self.scores, k)
 
 
 class VectorSearcher(ABC):
@@ -156,7 +149,8 @@ class VectorSearcher(ABC):
                 than the index.
         """
         self.check_query_vectors(vectors, k)
-        return [one.rank(k) for one in self._find(vectors, k, threads)]
+        found = self._find(vectors, k, threads)
+        return [rank_packed(one.docids, one.scores, k) for one in found]
 
     def search_feedback(
         self, vectors: NDArray[np.float32], k: int, *, threads: int = 1
@@ -171,7 +165,7 @@ class VectorSearcher(ABC):
         self.check_query_vectors(vectors, k)
         feedback = []
         for one in self._find(vectors, k, threads):
-            hits = one.rank(k)
+            hits = rank_packed(one.docids, one.scores, k)
             docids = unpack(one.docids) if isinstance(one.docids, np.ndarray) else one.docids
             places = dict(zip(docids, one.rows, strict=True))
             rows = [places[docid] for docid in docids_of(hits)]

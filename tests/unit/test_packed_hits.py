@@ -27,7 +27,7 @@ from ance_plugin.ranking import order, rank
 from ance_plugin.records import Hit
 
 SHORT = st.text("ab1\x01~", max_size=8)
-LONG = st.text("ab1\x01é\u20ac\U0001f600", max_size=12)
+LONG = st.text("ab1\x01é\u20ac\U0001f600", max_size=8) | st.text("ab1", max_size=12)
 SCORES = st.integers(-20, 20).map(lambda number: number / 4)  # few values, so that many tie
 TOPICS = st.sampled_from(["1", "10", "q"])
 
@@ -70,10 +70,11 @@ def test_packed_docids_are_the_docids_and_in_their_order(docids):
     assert unpack(np.sort(joined)) == sorted([*docids, "a", "more than eight"])
 
 
-@pytest.mark.parametrize("docids", [["a\0"], ["a\nb"], ["a", "\ud800"], ["a" * 257], ["é" * 129]])
+@pytest.mark.parametrize("docids", [["a\0"], ["a\nb"], ["a", "\ud800"], ["a" * 33], ["é" * 17]])
 def test_docids_that_cannot_be_packed_are_not(docids):
     """A zero byte would be lost, a line feed would divide, and a long one would widen all."""
     assert pack(docids) is None
+    assert rank_packed(docids, range(len(docids))) == rank(docids, range(len(docids)))
 
 
 def test_padded_docids_are_packed_as_strings_are():
@@ -97,7 +98,11 @@ def test_they_are_the_sequence_that_they_were_made_of(hits):
     assert len(packed) == len(hits)
     assert [packed[place] for place in range(-len(hits), len(hits))] == hits + hits
     assert packed[1:3] == hits[1:3]
+    assert isinstance(packed[1:3], PackedHits)
     assert packed[::-1] == hits[::-1]
+    assert isinstance(packed[::-1], list)  # as it is in another order
+    assert list(reversed(packed)) == hits[::-1]
+    assert packed != tuple(hits)
     assert all(type(hit) is Hit and type(hit.score) is float for hit in packed)
     assert docids_of(packed) == docids_of(hits) == [hit.docid for hit in hits]
     assert scores_of(packed) == scores_of(hits) == [hit.score for hit in hits]
@@ -124,12 +129,17 @@ def test_ranking_packed_is_ranking(docids, data, k):
     scores = [data.draw(floats) for _ in docids]
 
     assert rank_packed(pack(docids), scores, k) == rank(docids, scores, k)
+    assert rank_packed(docids, scores, k) == rank(docids, scores, k)
 
 
-def test_ranking_refuses_a_score_that_is_not_finite():
-    """As ``rank`` does."""
-    with pytest.raises(ValueError, match="finite"):
-        rank_packed(pack(["a"]), [math.nan])
+@pytest.mark.parametrize(
+    ("scores", "k", "problem"),
+    [([math.nan], None, "finite"), ([1.0, 2.0], None, "shorter"), ([1.0], -1, "at least 0")],
+)
+def test_ranking_refuses_what_rank_refuses(scores, k, problem):
+    """A score that is not finite, another number of scores, and a negative ``k``."""
+    with pytest.raises(ValueError, match=problem):
+        rank_packed(pack(["a"]), scores, k)
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if not METHODS[name].trained])

@@ -11,6 +11,7 @@ from ance_plugin.errors import AnceError
 from ance_plugin.formats import regular_runs, runs
 from ance_plugin.formats.regular_runs import read_regular_run
 from ance_plugin.formats.runs import read_run
+from ance_plugin.packed_hits import PackedHits
 from ance_plugin.records import Hit
 
 SCORES = ["1", "0.5", "-2e-3", "1e400", "nan", "inf", "+3", "1_0", ".5", "5.", "0x1", "-0", "1e5"]
@@ -47,6 +48,12 @@ def everything(monkeypatch):
     monkeypatch.setattr(regular_runs, "_LEAST_BYTES", 0)
 
 
+@pytest.fixture(params=["packed", "lists"])
+def either(request, monkeypatch):
+    """Have the smallest topics packed, or the largest not."""
+    monkeypatch.setattr(regular_runs, "_HITS_TO_PACK", 0 if request.param == "packed" else 10**9)
+
+
 def read_by_lines(path):
     """Give the run or the message of the error, the way the careful reader has them."""
     try:
@@ -55,7 +62,7 @@ def read_by_lines(path):
         return str(err)
 
 
-@pytest.mark.usefixtures("everything")
+@pytest.mark.usefixtures("everything", "either")
 @settings(
     max_examples=150,
     deadline=None,
@@ -83,7 +90,7 @@ def test_columns_give_what_lines_give(tmp_path, content):
         assert list(found) == list(expected)
 
 
-@pytest.mark.usefixtures("everything")
+@pytest.mark.usefixtures("everything", "either")
 @pytest.mark.parametrize("separator", [" ", "\t"])
 @pytest.mark.parametrize("name", ["run.txt", "run.txt.gz"])
 def test_regular_runs_are_read_by_columns(tmp_path, separator, name):
@@ -107,6 +114,21 @@ def test_large_run_of_many_blocks_is_the_same(tmp_path):
     assert (tmp_path / "run.txt").stat().st_size > regular_runs._LEAST_BYTES
 
     assert read_regular_run(tmp_path / "run.txt") == runs._read_lines(tmp_path / "run.txt")
+
+
+@pytest.mark.usefixtures("everything")
+@pytest.mark.parametrize(
+    ("num_hits", "docid", "is_packed"), [(16, "d", True), (15, "d", False), (16, "d" * 40, False)]
+)
+def test_many_hits_of_short_docids_are_packed(tmp_path, num_hits, docid, is_packed):
+    """Others would take longer as arrays; they are lists."""
+    lines = [f"q Q0 {docid}{number} 1 {number} t\n" for number in range(num_hits)]
+    (tmp_path / "run.txt").write_text("".join(lines), encoding="utf-8")
+
+    run = read_regular_run(tmp_path / "run.txt")
+
+    assert isinstance(run["q"], PackedHits) == is_packed
+    assert run == runs._read_lines(tmp_path / "run.txt")
 
 
 @pytest.mark.usefixtures("everything")
