@@ -148,8 +148,10 @@ def _arrange(
     """Bring each topic's lines together, in order; None where one has a document twice."""
     run = {}
     for qid, parts in lines.items():
-        own = join([docids[part] for part in parts])
-        values = np.concatenate([scores[part] for part in parts])
+        own, values = docids[parts[0]], scores[parts[0]]
+        if len(parts) > 1:
+            own = join([docids[part] for part in parts])
+            values = np.concatenate([scores[part] for part in parts])
         if (values[1:] >= values[:-1]).any():
             best = np.lexsort((own, values))[::-1]
             own, values = own[best], values[best]

@@ -17,6 +17,7 @@ from ance_plugin.index.scores import Best, keep_best, score_all, score_rows
 
 _ESTIMATES_AT_ONCE = 2**21  # what stays in a processor's cache
 _LEAST_ROWS, _MOST_ROWS = 4096, 65_536
+_FIRST_ROWS_A_HIT = 256
 _MOST_IN_DOUBT = 16  # times k; beyond, and beyond a share of the rows, all rows are scored
 _SHARE_IN_DOUBT = 8
 _GROWTH = 2
@@ -168,7 +169,7 @@ def _estimate(queries: QueryCodes, codes: Codes, k: int, doubts: _Doubts) -> Non
 
     own = torch.from_numpy(queries.codes.values)
     looked_at = 0
-    for start, end in _parts(len(queries), len(codes)):
+    for start, end in _parts(len(queries), len(codes), k):
         products = multiply(own, torch.from_numpy(codes.values[start:end]))
         if start == 0 and k < end:
             estimates = products * torch.from_numpy(codes.steps[start:end])
@@ -179,10 +180,14 @@ def _estimate(queries: QueryCodes, codes: Codes, k: int, doubts: _Doubts) -> Non
             looked_at = end
 
 
-def _parts(num_queries: int, num_rows: int) -> Iterator[tuple[int, int]]:
-    """Divide rows so that a part's estimates stay in the cache; the first part is a small one."""
+def _parts(num_queries: int, num_rows: int, k: int) -> Iterator[tuple[int, int]]:
+    """Divide rows so that a part's estimates stay in the cache.
+
+    The first part, which all thresholds start from, has many rows for each of the k.
+    """
     size = min(max(_ESTIMATES_AT_ONCE // num_queries, _LEAST_ROWS), _MOST_ROWS)
-    start, end = 0, min(_LEAST_ROWS, num_rows)
+    first = min(max(_FIRST_ROWS_A_HIT * k, _LEAST_ROWS), _MOST_ROWS)
+    start, end = 0, min(first, num_rows)
     while start < num_rows:
         yield start, end
         start, end = end, min(end + size, num_rows)

@@ -52,6 +52,7 @@ def test_hits_and_scores_are_those_of_every_vector_scored(
 def test_thresholds_that_rise_lose_nothing(monkeypatch, num_queries, k):
     """Rows are read in many parts here, the best of them last."""
     monkeypatch.setattr(scan_module, "_LEAST_ROWS", 256)
+    monkeypatch.setattr(scan_module, "_FIRST_ROWS_A_HIT", 1)
     monkeypatch.setattr(scan_module, "_ESTIMATES_AT_ONCE", 1)
     vectors = draw(0, 6000, 48)
     vectors *= np.linspace(0.1, 1.0, 6000, dtype=np.float32)[:, None]
