@@ -19,7 +19,7 @@ from ance_plugin.index.threads import torch_threads
 VALUES_FILE, ROWS_FILE, CENTER_FILE = "codes.npy", "codes-rows.npy", "codes-center.npy"
 LEAST_VECTORS = 50_000  # fewer are searched in no time as they are
 NUM_SAMPLED = 10_000  # vectors whose mean is the center
-_QUERIES_A_PART = 64  # fewer are bound by reading the codes, which each part reads
+_QUERIES_A_PART = 32  # fewer are bound by reading the codes, which each part reads
 
 
 class CodeWriter:
