@@ -5,6 +5,7 @@ docid is a number or a string of numpy's, and ordering, joining and comparing ar
 """
 
 from collections.abc import Buffer, Iterator, Sequence
+from operator import index
 from typing import ClassVar, overload, override
 
 import numpy as np
@@ -50,6 +51,7 @@ class PackedHits(Sequence[Hit]):
     @override
     def __getitem__(self, place: int | slice) -> Hit | Sequence[Hit]:
         if not isinstance(place, slice):
+            place = index(place)
             docid = self.docids[place].item()
             if isinstance(docid, int):
                 docid = docid.to_bytes(_NUMBER_BYTES).rstrip(b"\0")

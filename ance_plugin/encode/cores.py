@@ -1,4 +1,4 @@
-"""Work side by side on a CPU: a thread an item, where products are too small to be shared."""
+"""Batches side by side on a CPU: one thread each, as their products are too small to be shared."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ def map_on_cores[Item, Result](
         yield from map(compute, items)
         return
     try:
-        with ThreadPoolExecutor(threads, "core", torch.set_num_threads, (1,)) as pool:
+        with ThreadPoolExecutor(threads, "encode", torch.set_num_threads, (1,)) as pool:
             yield from pool.map(compute, items)
     finally:
         torch.set_num_threads(threads)  # which threads that start later take over

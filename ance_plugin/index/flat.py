@@ -14,7 +14,7 @@ from ance_plugin.errors import ArtifactError
 from ance_plugin.index.codes import Codes, encode_queries, encode_vectors
 from ance_plugin.index.scan import scan
 from ance_plugin.index.scores import Best
-from ance_plugin.index.threads import torch_threads
+from ance_plugin.index.threads import map_on_threads, torch_threads
 
 VALUES_FILE, ROWS_FILE, CENTER_FILE = "codes.npy", "codes-rows.npy", "codes-center.npy"
 LEAST_VECTORS = 50_000  # fewer are searched in no time as they are
@@ -99,16 +99,15 @@ class FlatIndex:
         Returns:
             For each query scores, float32, and rows, best first, equal scores by row.
         """
-        from ance_plugin.encode.cores import map_on_cores
 
         def find(part: NDArray[np.float32]) -> list[Best]:
             coded = encode_queries(part, self._codes.center)
             return list(scan(coded, self._vectors, self._codes, k))
 
         queries = np.ascontiguousarray(queries, np.float32)
-        # Within a part, threads share its products and nothing else; so many queries make parts.
-        are_many = threads > 1 and len(queries) >= 2 * threads * _QUERIES_A_PART
-        num_parts = 2 * threads if are_many else 1
         with torch_threads(threads):
-            parts = map_on_cores(find, np.array_split(queries, num_parts))
+            if threads == 1 or len(queries) < 2 * threads * _QUERIES_A_PART:
+                return find(queries)
+            # Of what a part needs, threads would share the products and nothing else.
+            parts = map_on_threads(find, np.array_split(queries, 2 * threads), threads)
             return list(chain.from_iterable(parts))

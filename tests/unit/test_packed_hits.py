@@ -115,6 +115,9 @@ def test_a_place_beyond_the_last_is_an_index_error():
     for place in (1, -2):
         with pytest.raises(IndexError):
             packed[place]
+    for wrong in (1.0, "a", None, [0]):
+        with pytest.raises(TypeError):
+            packed[wrong]
 
 
 @quickly
