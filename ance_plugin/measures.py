@@ -199,8 +199,9 @@ def _measure_level(
     depth = _deepest(group)
     qids, hits, judgments = [], [], []
     for qid, judged in qrels.items():
-        docids = ranked_docids(run.get(qid, ()), depth)
-        if docids and any(grade >= level for grade in judged.values()):
+        is_judged = any(grade >= level for grade in judged.values())
+        docids = ranked_docids(run.get(qid, ()), depth) if is_judged else []
+        if docids:
             kept = {docid: grade for docid, grade in judged.items() if grade >= 0}
             numbers = {docid: float(number) for number, docid in enumerate(kept)}
             qids.append(qid)
